@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+//
+// What a room of the engine may wish for. A room leaves wishes here and does not act; the engine
+// takes them out in order and hands each to the room or the host that can grant it. So rooms need not
+// know each other.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "base/ring.hpp"
+#include "core/wire/envelope.hpp"
+#include "core/wire/frame.hpp"
+#include "peer_relay/bytes.hpp"
+#include "peer_relay/events.hpp"
+#include "peer_relay/keys.hpp"
+#include "peer_relay/node_id.hpp"
+#include "peer_relay/reasons.hpp"
+
+namespace peer_relay {
+
+/// A link, by the number that its host gave it; never used twice.
+enum class LinkId : std::uint64_t {};
+
+/// An attempt to make a link, by the number that the engine gave it; never used twice.
+enum class DialId : std::uint64_t {};
+
+/// Put this envelope on its way. To `route`.
+struct RouteWish {
+  EnvelopeKind kind = EnvelopeKind::session_data;
+  bool closest = false;
+  std::uint8_t hops_left = limits::hops_max;
+  std::uint32_t tag = 0;  ///< drawn by the wisher, who knows a notice by it
+  NodeId target{};
+  std::optional<NodeId> via = {};
+  /// 0: the best way. 1 and more: another first hop than the tries before it, as far as there is one.
+  std::uint8_t attempt = 0;
+  Bytes body = {};
+};
+
+/// Seal this content for that node and send it. To `session`.
+struct SealWish {
+  NodeId to{};
+  /// Behind session_data_header_bytes of room, so that sealing needs no copy.
+  Bytes content;
+  /// Names the content in what `session` tells of it (ContentLeft, ContentFailed); 0: tell nothing.
+  std::uint64_t token = 0;
+  std::uint8_t attempt = 0;
+};
+
+/// A content went out, in an envelope of this tag. To `delivery`.
+struct ContentLeft {
+  std::uint64_t token = 0;
+  std::uint32_t tag = 0;
+};
+
+/// A content was given up before it went out. To `delivery`.
+struct ContentFailed {
+  std::uint64_t token = 0;
+  SendResult::Outcome outcome = SendResult::Outcome::timed_out;
+  UnreachableReason reason = UnreachableReason::none;
+  NodeId where{};
+};
+
+/// A link is ready. To `membership`, which keeps it or closes it.
+struct LinkUp {
+  LinkId link{};
+  std::optional<DialId> dial = {};  ///< ours, or the other side's if nothing
+  NodeId id{};
+  PublicKey key{};
+  std::string remote_host;    ///< the other side's IP address
+  std::string observed_host;  ///< how the other side sees us: IP address, or the host it dialed
+  Bytes contact;              ///< the other side's record, as it came; may be empty
+};
+
+/// The same peer is now reached by another link. To `membership`.
+struct LinkMoved {
+  NodeId id{};
+  LinkId link{};
+  bool dialed = false;
+};
+
+/// A link is gone, or never came to be. To `membership`.
+struct LinkDown {
+  LinkId link{};
+  std::optional<DialId> dial = {};
+  std::optional<NodeId> last_of = {};  ///< this was the only link to that peer, and LinkUp had been told
+  std::optional<NodeId> met = {};      ///< who answered, as far as the handshake came
+  CloseReason reason = CloseReason::transport_closed;
+};
+
+/// Send this frame on that link. To `link`.
+struct FrameWish {
+  LinkId link{};
+  FrameKind kind = FrameKind::contacts;
+  Bytes body;
+};
+
+/// End that link, saying why. To `link`.
+struct CloseWish {
+  LinkId link{};
+  CloseReason reason = CloseReason::shutdown;
+};
+
+/// Dial that address. To the host.
+struct DialWish {
+  DialId dial{};
+  Address address;
+  bool probe = false;  ///< only see who answers: a dial-back
+};
+
+/// Tell the application.
+struct NotifyWish {
+  struct SendDone {
+    MessageId message = 0;
+    SendResult result;
+  };
+  struct PeerUp {
+    NodeId id{};
+  };
+  struct PeerLost {
+    NodeId id{};
+    CloseReason reason{};
+  };
+  struct ConnectDone {
+    NodeId id{};
+    std::optional<Error> error = {};
+  };
+  struct Traced {
+    std::uint64_t trace = 0;
+    TraceHop hop;
+  };
+  struct Joined {};
+  std::variant<Message, SendDone, PeerUp, PeerLost, ConnectDone, Traced, Problem, Joined> event;
+};
+
+using Wish = std::variant<std::monostate, RouteWish, SealWish, ContentLeft, ContentFailed, LinkUp,
+                          LinkMoved, LinkDown, FrameWish, CloseWish, DialWish, NotifyWish>;
+
+class Outbox {
+ public:
+  template <class W>
+  void wish(W wish) {
+    wishes_.push(Wish{std::move(wish)});
+  }
+
+  template <class E>
+  void notify(E event) {
+    wish(NotifyWish{std::move(event)});
+  }
+
+  /// Something ends here, for this reason. Counted, never in silence.
+  void drop(DropReason reason) { ++stats_.dropped[static_cast<std::size_t>(reason)]; }
+
+  /// The engine's counters; each room counts what it alone sees.
+  Stats& stats() { return stats_; }
+  const Stats& stats() const { return stats_; }
+
+  bool empty() const { return wishes_.empty(); }
+  Wish take() { return wishes_.pop(); }
+
+ private:
+  // Bounded by the inputs: each input leaves a bounded number of wishes, and all are granted before
+  // the next input.
+  Ring<Wish> wishes_;
+  Stats stats_;
+};
+
+}  // namespace peer_relay
