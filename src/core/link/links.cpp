@@ -1,0 +1,746 @@
+// SPDX-License-Identifier: MIT
+#include "core/link/links.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.hpp"
+
+namespace peer_relay {
+
+namespace {
+
+// Enough for the links that are busy at one time; the rest allocate.
+constexpr std::size_t buffers_kept = 16;
+constexpr std::size_t buffer_kept_bytes_max = 2 * limits::batch_bytes_max;
+
+enum class Stage : std::uint8_t {
+  hello_sent,           // dialer, awaits ACCEPTED or REFUSED
+  hello_awaited,        // listener
+  finish_awaited,       // listener
+  first_batch_awaited,  // dialer: the listener's first batch shows that it took our FINISH
+  up,
+  leaving,  // our GOODBYE is queued or sent; we still listen for the other's
+  ended,    // closed by us, or about to be; nothing more is read or written
+};
+
+}  // namespace
+
+/// Lives only while the handshake lasts.
+struct Opening {
+  noise::Handshake noise;
+  PublicKey key{};
+  Bytes contact;
+  std::string observed_host;
+};
+
+struct Links::PeerLink {
+  LinkId id{};
+  Stage stage = Stage::hello_awaited;
+  bool dialed = false;
+  bool probe = false;
+  bool told_up = false;    // LinkUp was wished for this link, and no LinkDown yet
+  bool writable = true;
+  bool is_dirty = false;
+  bool goodbye_received = false;
+  std::optional<CloseReason> close_after_flush;
+  CloseReason end_reason = CloseReason::transport_closed;
+  std::optional<DialId> dial;
+  NodeId peer{};
+  bool knows_peer = false;
+
+  std::unique_ptr<Opening> opening;
+  std::optional<noise::Ciphers> ciphers;
+  Bytes handshake_message;  // leaves before any batch
+  Bytes channel_binding;
+  Ring<Bytes> waiting;  // batches in the making, plain; all but the last are full
+  std::size_t waiting_bytes = 0;
+
+  TimePoint started{};
+  TimePoint up_since{};
+  TimePoint last_heard{};
+  TimePoint pinged_at{};
+  TimePoint unwritable_since = never;
+  TimePoint deadline = never;  // of the handshake, or of the goodbye
+  TimePoint timer_at = never;  // the entry in the timers that counts; later ones are stale
+  std::uint64_t ping_value = 0;
+  Duration round_trip{};
+
+  TokenBucket relay_bytes{0, 0};
+  TokenBucket relay_frames{0, 0};
+  std::uint64_t batches_in = 0, batches_out = 0, bytes_in = 0, bytes_out = 0, frames_relayed = 0;
+
+  std::string remote;
+  std::string remote_host;
+  std::string agent;
+
+  bool is_opening() const {
+    return stage == Stage::hello_sent || stage == Stage::hello_awaited ||
+           stage == Stage::finish_awaited || stage == Stage::first_batch_awaited;
+  }
+  bool has_work() const {
+    return !handshake_message.empty() || !waiting.empty() || close_after_flush.has_value();
+  }
+};
+
+Links::Links(const Identity& self, Crypto& crypto, Options options)
+    : self_(self), crypto_(crypto), options_(std::move(options)) {}
+
+Links::~Links() = default;
+
+void Links::set_own_contact(OwnContact give, const void* context) {
+  own_contact_ = give;
+  own_contact_context_ = context;
+}
+
+Links::PeerLink* Links::find(LinkId link) {
+  const auto at = links_.find(link);
+  return at == links_.end() ? nullptr : at->second.get();
+}
+
+const Links::PeerLink* Links::find(LinkId link) const {
+  const auto at = links_.find(link);
+  return at == links_.end() ? nullptr : at->second.get();
+}
+
+// ---- Opening ------------------------------------------------------------------------------------
+
+void Links::opened(LinkId id, LinkStart start, TimePoint now, Outbox& out) {
+  auto fresh = std::make_unique<PeerLink>();
+  PeerLink& link = *fresh;
+  link.id = id;
+  link.dial = start.dial;
+  link.dialed = start.dial.has_value();
+  link.probe = start.probe;
+  link.remote = std::move(start.remote);
+  link.remote_host = std::move(start.remote_host);
+  link.channel_binding = std::move(start.channel_binding);
+  link.started = link.last_heard = now;
+  link.deadline = now + options_.handshake_timeout;
+  arm(link, link.deadline);
+  const bool inserted = links_.emplace(id, std::move(fresh)).second;
+  PEER_RELAY_ASSERT(inserted);
+  ++handshakes_;
+  if (link.dialed) {
+    link.stage = Stage::hello_sent;
+    Bytes message;
+    encode_hello({.version = protocol_version, .network = options_.network_hash, .noise = {}},
+                 message);
+    Bytes prologue = message;
+    prologue.insert(prologue.end(), link.channel_binding.begin(), link.channel_binding.end());
+    const AgreementPair own{self_.keys.agreement_secret, self_.keys.agreement_public};
+    link.opening = std::make_unique<Opening>(
+        Opening{noise::Handshake({.pattern = noise::Pattern::xx,
+                                  .role = noise::Role::initiator,
+                                  .prologue = prologue,
+                                  .own = own,
+                                  .remote_static = std::nullopt},
+                                 crypto_),
+                {},
+                {},
+                {}});
+    const auto written = link.opening->noise.write({}, message);
+    PEER_RELAY_ASSERT(written.has_value());
+    link.handshake_message = std::move(message);
+    touch(link);
+    return;
+  }
+  link.stage = Stage::hello_awaited;
+  const std::size_t of_host = ++handshakes_by_host_[link.remote_host];
+  if (handshakes_ > limits::handshakes_max || of_host > limits::handshakes_per_host_max) {
+    ++out.stats().refused_connections;
+    refuse(link, CloseReason::too_many_handshakes);
+  }
+}
+
+void Links::handle_hello(PeerLink& link, BytesView message, Outbox& out) {
+  const auto hello = decode_hello(message);
+  if (!hello) {
+    out.drop(DropReason::malformed);
+    return abort(link, CloseReason::protocol_error, out);
+  }
+  if (hello->version != protocol_version) return refuse(link, CloseReason::wrong_version);
+  if (hello->network != options_.network_hash) return refuse(link, CloseReason::wrong_network);
+  Bytes prologue(message.begin(), message.begin() + Hello::prologue_bytes);
+  prologue.insert(prologue.end(), link.channel_binding.begin(), link.channel_binding.end());
+  const AgreementPair own{self_.keys.agreement_secret, self_.keys.agreement_public};
+  link.opening = std::make_unique<Opening>(
+      Opening{noise::Handshake({.pattern = noise::Pattern::xx,
+                                .role = noise::Role::responder,
+                                .prologue = prologue,
+                                .own = own,
+                                .remote_static = std::nullopt},
+                               crypto_),
+              {},
+              {},
+              {}});
+  Bytes payload;
+  Bytes noise_message;
+  if (!link.opening->noise.read(hello->noise, payload) ||
+      !link.opening->noise.write(introduction(link), noise_message)) {
+    out.drop(DropReason::handshake_failed);
+    return abort(link, CloseReason::handshake_failed, out);
+  }
+  encode_accepted(noise_message, link.handshake_message);
+  link.stage = Stage::finish_awaited;
+  touch(link);
+}
+
+void Links::handle_reply(PeerLink& link, BytesView message, TimePoint now, Outbox& out) {
+  const auto kind = reply_kind(message);
+  if (kind && *kind == HelloReply::refused) {
+    const auto refused = decode_refused(message);
+    const CloseReason reason = refused ? refused->reason : CloseReason::protocol_error;
+    if (reason == CloseReason::wrong_network) {
+      out.notify(
+          Problem{Problem::Kind::wrong_network, link.remote, std::string{refused->network}});
+    } else if (reason == CloseReason::wrong_version) {
+      out.notify(
+          Problem{Problem::Kind::wrong_version, link.remote, std::to_string(refused->version)});
+    }
+    return abort(link, reason, out);
+  }
+  const auto accepted = decode_accepted(message);
+  if (!accepted) {
+    out.drop(DropReason::malformed);
+    return abort(link, CloseReason::protocol_error, out);
+  }
+  Bytes payload;
+  if (!link.opening->noise.read(accepted->noise, payload) || !accept_introduction(link, payload)) {
+    out.drop(DropReason::handshake_failed);
+    return abort(link, CloseReason::handshake_failed, out);
+  }
+  if (link.probe) return abort(link, CloseReason::probe_done, out);
+  if (link.peer == self_.id) return abort(link, CloseReason::self, out);
+  if (!link.opening->noise.write(introduction(link), link.handshake_message) ||
+      !finish_handshake(link)) {
+    out.drop(DropReason::handshake_failed);
+    return abort(link, CloseReason::handshake_failed, out);
+  }
+  link.stage = Stage::first_batch_awaited;
+  link.round_trip = now - link.started;
+  touch(link);
+}
+
+void Links::handle_finish(PeerLink& link, BytesView message, TimePoint now, Outbox& out) {
+  Bytes payload;
+  if (!link.opening->noise.read(message, payload) || !accept_introduction(link, payload) ||
+      !finish_handshake(link)) {
+    out.drop(DropReason::handshake_failed);
+    return abort(link, CloseReason::handshake_failed, out);
+  }
+  if (link.peer == self_.id) return abort(link, CloseReason::self, out);
+  come_up(link, now, out);
+}
+
+bool Links::accept_introduction(PeerLink& link, BytesView payload) {
+  const auto introduction = decode_introduction(payload);
+  if (!introduction) return false;
+  AgreementKey agreement{};
+  if (!crypto_.to_agreement(introduction->key, agreement)) return false;
+  if (link.opening->noise.remote_static() != agreement) return false;
+  link.peer = node_id_of(introduction->key, crypto_);
+  link.knows_peer = true;
+  link.agent = introduction->agent;
+  link.opening->key = introduction->key;
+  link.opening->observed_host = introduction->observed_host;
+  link.opening->contact.assign(introduction->contact.begin(), introduction->contact.end());
+  return true;
+}
+
+Bytes Links::introduction(const PeerLink& link) const {
+  const Bytes contact = own_contact_ != nullptr
+                            ? own_contact_(own_contact_context_, link.remote_host)
+                            : Bytes{};
+  Bytes payload;
+  encode_introduction({.key = self_.keys.public_key,
+                       .features = feature_relays,
+                       .agent = options_.agent,
+                       .observed_host = link.remote_host,
+                       .contact = contact},
+                      payload);
+  return payload;
+}
+
+bool Links::finish_handshake(PeerLink& link) {
+  auto ciphers = link.opening->noise.split();
+  if (!ciphers) return false;
+  link.ciphers.emplace(std::move(*ciphers));
+  return true;
+}
+
+void Links::come_up(PeerLink& link, TimePoint now, Outbox& out) {
+  link.stage = Stage::up;
+  end_handshake(link);
+  ++out.stats().links_opened;
+  link.up_since = now;
+  link.deadline = never;
+  // A second's worth may come at once.
+  link.relay_bytes = TokenBucket{options_.relay_bytes_per_second, options_.relay_bytes_per_second};
+  link.relay_frames =
+      TokenBucket{options_.relay_frames_per_second, options_.relay_frames_per_second};
+  arm(link, now + options_.ping_after);
+  // The first frame of either side. The listener's tells the dialer that the link is up, and the
+  // answer to it is the first measure of the round trip.
+  ping(link, now, out);
+
+  const auto [at, is_first] = by_peer_.emplace(link.peer, link.id);
+  if (!is_first) {
+    PeerLink* const older = find(at->second);
+    PEER_RELAY_ASSERT(older != nullptr && older->stage == Stage::up);
+    settle_duplicate(*older, link, now, out);
+  } else {
+    link.told_up = true;
+    out.wish(LinkUp{.link = link.id,
+                    .dial = std::exchange(link.dial, std::nullopt),
+                    .id = link.peer,
+                    .key = link.opening->key,
+                    .remote_host = link.remote_host,
+                    .observed_host = std::move(link.opening->observed_host),
+                    .contact = std::move(link.opening->contact)});
+  }
+  link.opening.reset();
+  link.channel_binding = {};
+}
+
+// Both ends must come to the same choice without a word: of two dialers the smaller id's link stays.
+// Where one dialer has dialed twice, it alone knows which was the later, and ends the other; the
+// listener sends by the newer and waits.
+void Links::settle_duplicate(PeerLink& older, PeerLink& newer, TimePoint now, Outbox& out) {
+  const bool same_dialer = older.dialed == newer.dialed;
+  const bool we_are_smaller = self_.id < newer.peer;
+  const bool newer_stays = same_dialer || newer.dialed == we_are_smaller;
+  PeerLink& stays = newer_stays ? newer : older;
+  PeerLink& goes = newer_stays ? older : newer;
+  if (newer_stays) {
+    older.told_up = false;
+    newer.told_up = true;
+    surplus_.push_back(older.id);
+    by_peer_[newer.peer] = newer.id;
+    out.wish(LinkMoved{.id = newer.peer, .link = newer.id, .dialed = newer.dialed});
+  }
+  // The dial that made the newer one, if it was ours, has come to its end either way.
+  if (newer.dial) {
+    out.wish(LinkDown{.link = newer.id,
+                      .dial = std::exchange(newer.dial, std::nullopt),
+                      .last_of = std::nullopt,
+                      .met = newer.peer,
+                      .reason = CloseReason::duplicate});
+  }
+  if (!same_dialer || stays.dialed) leave(goes, CloseReason::duplicate, now, out);
+}
+
+void Links::end_handshake(PeerLink& link) {
+  PEER_RELAY_ASSERT(handshakes_ > 0);
+  --handshakes_;
+  if (!link.dialed) forget_handshake_of(link.remote_host);
+}
+
+void Links::forget_handshake_of(const std::string& host) {
+  const auto at = handshakes_by_host_.find(host);
+  PEER_RELAY_ASSERT(at != handshakes_by_host_.end());
+  if (--at->second == 0) handshakes_by_host_.erase(at);
+}
+
+// ---- Receiving ------------------------------------------------------------------------------------
+
+std::optional<FrameReader> Links::received(LinkId id, MutableBytes message, TimePoint now,
+                                           Outbox& out) {
+  PeerLink* const link = find(id);
+  if (link == nullptr) return std::nullopt;  // closed while these bytes were on their way
+  if (message.size() > limits::batch_bytes_max) {
+    out.drop(DropReason::malformed);
+    abort(*link, CloseReason::protocol_error, out);
+    return std::nullopt;
+  }
+  link->bytes_in += message.size();
+  out.stats().bytes_in += message.size();
+  switch (link->stage) {
+    case Stage::hello_awaited:
+      handle_hello(*link, message, out);
+      return std::nullopt;
+    case Stage::hello_sent:
+      handle_reply(*link, message, now, out);
+      return std::nullopt;
+    case Stage::finish_awaited:
+      handle_finish(*link, message, now, out);
+      return std::nullopt;
+    case Stage::first_batch_awaited:
+    case Stage::up:
+    case Stage::leaving:
+      return open_batch(*link, message, now, out);
+    case Stage::ended:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<FrameReader> Links::open_batch(PeerLink& link, MutableBytes message, TimePoint now,
+                                             Outbox& out) {
+  if (link.goodbye_received) return std::nullopt;
+  const auto opened = link.ciphers->receive.open({}, message, message);
+  if (!opened) {
+    out.drop(DropReason::seal_broken);
+    abort(link, CloseReason::protocol_error, out);
+    return std::nullopt;
+  }
+  link.last_heard = now;
+  ++link.batches_in;
+  ++out.stats().batches_in;
+  return FrameReader{*opened};
+}
+
+void Links::handle(LinkId id, const Frame& frame, TimePoint now, Outbox& out) {
+  PeerLink* const link = find(id);
+  if (link == nullptr || link->stage == Stage::ended) return;
+  switch (FrameKind{frame.kind}) {
+    case FrameKind::ping: {
+      const auto value = decode_ping(frame.body);
+      if (!value) return out.drop(DropReason::malformed);
+      // A flood of pings must not grow us: what does not fit the reserve is not answered.
+      if (Bytes* const batch = has_room(id, frame_header_bytes + 8, true)
+                                   ? batch_for(id, frame_header_bytes + 8)
+                                   : nullptr) {
+        append_ping(FrameKind::pong, *value, *batch);
+        ++out.stats().frames_out;
+      }
+      return;
+    }
+    case FrameKind::pong: {
+      const auto value = decode_ping(frame.body);
+      if (!value) return out.drop(DropReason::malformed);
+      if (*value != link->ping_value || link->ping_value == 0) return;
+      link->ping_value = 0;
+      const Duration sample = now - link->pinged_at;
+      link->round_trip =
+          link->round_trip == Duration{} ? sample : (link->round_trip * 7 + sample) / 8;
+      return;
+    }
+    case FrameKind::goodbye: {
+      const auto reason = decode_goodbye(frame.body);
+      if (!reason) return out.drop(DropReason::malformed);
+      link->goodbye_received = true;
+      if (link->stage != Stage::leaving) {
+        link->end_reason = *reason;
+        leave(*link, *reason, now, out);
+      }
+      link->close_after_flush = link->end_reason;
+      touch(*link);
+      return;
+    }
+    default:
+      PEER_RELAY_ASSERT(!"a frame for another room");
+  }
+}
+
+void Links::batch_done(LinkId id, bool broken, TimePoint now, Outbox& out) {
+  PeerLink* const link = find(id);
+  if (link == nullptr) return;
+  if (broken) {
+    out.drop(DropReason::malformed);
+    return abort(*link, CloseReason::protocol_error, out);
+  }
+  if (link->stage == Stage::first_batch_awaited) come_up(*link, now, out);
+}
+
+void Links::writable(LinkId id) {
+  PeerLink* const link = find(id);
+  if (link == nullptr) return;
+  link->writable = true;
+  link->unwritable_since = never;
+  if (link->has_work()) touch(*link);
+}
+
+void Links::closed(LinkId id, CloseReason reason, Outbox& out) {
+  const auto at = links_.find(id);
+  if (at == links_.end()) return;
+  PeerLink& link = *at->second;
+  if (link.is_opening()) end_handshake(link);
+  // A channel that the other side closed after its goodbye, or after ours, ended for that reason.
+  const bool ended_by_us = link.stage == Stage::ended || link.stage == Stage::leaving;
+  const CloseReason truth = ended_by_us ? link.end_reason : reason;
+  queued_bytes_ -= link.waiting_bytes;
+  link.end_reason = truth;
+  tell_gone(link, out);
+  ++out.stats().links_closed;
+  ++out.stats().closed[static_cast<std::size_t>(truth)];
+  if (link.dial) {  // ours, and it never came up
+    out.wish(LinkDown{.link = id,
+                      .dial = link.dial,
+                      .last_of = std::nullopt,
+                      .met = link.knows_peer ? std::optional{link.peer} : std::nullopt,
+                      .reason = truth});
+  }
+  links_.erase(at);
+}
+
+// ---- Leaving ----------------------------------------------------------------------------------------
+
+void Links::close(const CloseWish& wish, TimePoint now, Outbox& out) {
+  if (PeerLink* const link = find(wish.link)) {
+    link->end_reason = wish.reason;
+    if (link->stage == Stage::up || link->stage == Stage::first_batch_awaited) {
+      leave(*link, wish.reason, now, out);
+    } else if (link->stage != Stage::leaving) {
+      abort(*link, wish.reason, out);
+    }
+  }
+}
+
+void Links::close_all(CloseReason reason, TimePoint now, Outbox& out) {
+  std::vector<LinkId> all;
+  for (const auto& [id, link] : links_) all.push_back(id);
+  std::ranges::sort(all);  // goodbyes in an order that can be repeated
+  for (const LinkId id : all) close({.link = id, .reason = reason}, now, out);
+}
+
+// Says goodbye behind all that waits, and goes on listening: what the other side has sent before it
+// hears of it still arrives.
+void Links::leave(PeerLink& link, CloseReason reason, TimePoint now, Outbox& out) {
+  if (link.stage == Stage::leaving || link.stage == Stage::ended) return;
+  if (link.is_opening()) {  // a dialer that hears goodbye in the first batch
+    end_handshake(link);
+    link.opening.reset();
+  }
+  link.stage = Stage::leaving;
+  link.end_reason = reason;
+  link.deadline = now + limits::goodbye_timeout;
+  arm(link, link.deadline);
+  append_goodbye(reason, append_target(link, frame_header_bytes + 1));
+  tell_gone(link, out);
+}
+
+void Links::refuse(PeerLink& link, CloseReason reason) {
+  encode_refused({.reason = reason,
+                  .version = protocol_version,
+                  .network = reason == CloseReason::wrong_network ? std::string_view{options_.network}
+                                                                  : std::string_view{}},
+                 link.handshake_message);
+  link.close_after_flush = reason;
+  link.end_reason = reason;
+  end_handshake(link);
+  link.stage = Stage::ended;
+  link.opening.reset();
+  touch(link);
+}
+
+// Ends at once; what waits is lost.
+void Links::abort(PeerLink& link, CloseReason reason, Outbox& out) {
+  if (link.stage == Stage::ended) return;
+  if (link.is_opening()) end_handshake(link);
+  if (link.stage != Stage::leaving || reason != CloseReason::goodbye_timeout) {
+    link.end_reason = reason;
+  }
+  link.stage = Stage::ended;
+  queued_bytes_ -= link.waiting_bytes;
+  link.waiting_bytes = 0;
+  link.waiting.clear();
+  link.handshake_message.clear();
+  link.opening.reset();
+  link.close_after_flush = link.end_reason;
+  tell_gone(link, out);
+  touch(link);
+}
+
+// From now on nothing is sent by this link. Its peer is lost unless there is another to it.
+void Links::tell_gone(PeerLink& link, Outbox& out) {
+  std::erase(surplus_, link.id);
+  if (!std::exchange(link.told_up, false)) return;
+  by_peer_.erase(link.peer);
+  for (const LinkId id : surplus_) {
+    PeerLink* const other = find(id);
+    if (other->peer != link.peer) continue;
+    std::erase(surplus_, id);
+    other->told_up = true;
+    by_peer_.emplace(other->peer, id);
+    return out.wish(LinkMoved{.id = other->peer, .link = id, .dialed = other->dialed});
+  }
+  out.wish(LinkDown{.link = link.id,
+                    .dial = std::nullopt,
+                    .last_of = link.peer,
+                    .met = link.peer,
+                    .reason = link.end_reason});
+}
+
+// ---- Sending ------------------------------------------------------------------------------------------
+
+bool Links::has_room(LinkId id, std::size_t bytes, bool is_control) const {
+  const PeerLink* const link = find(id);
+  if (link == nullptr || link->stage != Stage::up) return false;
+  const std::size_t bound =
+      limits::link_queue_bytes_max - (is_control ? 0 : limits::link_queue_reserve_bytes);
+  return link->waiting_bytes + bytes <= bound;
+}
+
+Bytes* Links::batch_for(LinkId id, std::size_t frame_bytes) {
+  PeerLink* const link = find(id);
+  if (link == nullptr || link->stage != Stage::up) return nullptr;
+  return &append_target(*link, frame_bytes);
+}
+
+Bytes& Links::append_target(PeerLink& link, std::size_t frame_bytes) {
+  PEER_RELAY_ASSERT(frame_bytes <= batch_plain_bytes_max);
+  if (link.waiting.empty() || link.waiting.back().size() + frame_bytes > batch_plain_bytes_max) {
+    link.waiting.push(fresh_buffer());
+  }
+  link.waiting_bytes += frame_bytes;
+  queued_bytes_ += frame_bytes;
+  touch(link);
+  return link.waiting.back();
+}
+
+bool Links::may_relay(LinkId id, std::size_t bytes, TimePoint now) {
+  PeerLink* const link = find(id);
+  if (link == nullptr) return false;
+  if (!link->relay_frames.take(1, now) || !link->relay_bytes.take(bytes, now)) return false;
+  ++link->frames_relayed;
+  return true;
+}
+
+void Links::send(const FrameWish& frame, Outbox& out) {
+  const std::size_t bytes = frame_header_bytes + frame.body.size();
+  if (!has_room(frame.link, bytes, true)) return out.drop(DropReason::queue_full);
+  append_frame(frame.kind, frame.body, *batch_for(frame.link, bytes));
+  ++out.stats().frames_out;
+}
+
+std::optional<Outgoing> Links::next_outgoing(TimePoint now, Outbox& out) {
+  while (!dirty_.empty()) {
+    PeerLink* const link = find(dirty_.pop());
+    if (link == nullptr) continue;
+    link->is_dirty = false;
+    Outgoing outgoing{.link = link->id, .message = {}, .then_close = {}, .has_message = false};
+    if (link->writable && !link->handshake_message.empty()) {
+      outgoing.message = std::exchange(link->handshake_message, {});
+      outgoing.has_message = true;
+    } else if (link->writable && !link->waiting.empty()) {
+      outgoing.message = link->waiting.pop();
+      link->waiting_bytes -= outgoing.message.size();
+      queued_bytes_ -= outgoing.message.size();
+      if (!seal(*link, outgoing.message)) {
+        abort(*link, CloseReason::protocol_error, out);  // 2^64 batches: not in this universe
+        continue;
+      }
+      outgoing.has_message = true;
+      ++link->batches_out;
+      ++out.stats().batches_out;
+    }
+    if (outgoing.has_message) {
+      link->bytes_out += outgoing.message.size();
+      out.stats().bytes_out += outgoing.message.size();
+      link->writable = false;
+      link->unwritable_since = now;
+    }
+    if (link->close_after_flush && link->handshake_message.empty() && link->waiting.empty()) {
+      outgoing.then_close = std::exchange(link->close_after_flush, std::nullopt);
+      link->stage = Stage::ended;
+    }
+    if (outgoing.has_message || outgoing.then_close) return outgoing;
+  }
+  return std::nullopt;
+}
+
+bool Links::seal(PeerLink& link, Bytes& batch) {
+  const std::size_t plain = batch.size();
+  batch.resize(plain + tag_bytes);
+  return link.ciphers->send.seal({}, BytesView{batch}.first(plain), batch).has_value();
+}
+
+void Links::touch(PeerLink& link) {
+  if (link.is_dirty) return;
+  link.is_dirty = true;
+  dirty_.push(link.id);
+}
+
+Bytes Links::fresh_buffer() {
+  if (pool_.empty()) return {};
+  Bytes buffer = std::move(pool_.back());
+  pool_.pop_back();
+  return buffer;
+}
+
+void Links::recycle(Bytes buffer) {
+  if (pool_.size() >= buffers_kept || buffer.capacity() > buffer_kept_bytes_max) return;
+  buffer.clear();
+  pool_.push_back(std::move(buffer));
+}
+
+// ---- Time ---------------------------------------------------------------------------------------------
+
+void Links::wake(TimePoint now, Outbox& out) {
+  while (const auto due = timers_.pop_due(now)) {
+    PeerLink* const link = find(*due);
+    if (link == nullptr || now < link->timer_at) continue;
+    link->timer_at = never;
+    if (link->stage == Stage::ended) continue;
+    if (link->is_opening() || link->stage == Stage::leaving) {
+      if (now < link->deadline) {
+        arm(*link, link->deadline);
+      } else {
+        abort(*link,
+              link->is_opening() ? CloseReason::handshake_timeout : CloseReason::goodbye_timeout,
+              out);
+      }
+      continue;
+    }
+    keep_alive(*link, now, out);
+  }
+}
+
+// Looks at a link that is up; due at every ping_after of silence.
+void Links::keep_alive(PeerLink& link, TimePoint now, Outbox& out) {
+  const bool is_stalled = link.unwritable_since != never &&
+                          now - link.unwritable_since >= options_.link_dead_after;
+  if (is_stalled) return abort(link, CloseReason::queue_stalled, out);
+  const Duration silence = now - link.last_heard;
+  if (silence >= options_.link_dead_after) return abort(link, CloseReason::keepalive_timeout, out);
+  if (silence < options_.ping_after) return arm(link, link.last_heard + options_.ping_after);
+  ping(link, now, out);
+  arm(link, std::min(now + options_.ping_after, link.last_heard + options_.link_dead_after));
+}
+
+void Links::ping(PeerLink& link, TimePoint now, Outbox& out) {
+  link.ping_value = static_cast<std::uint64_t>(now.time_since_epoch().count()) | 1;  // 0: none out
+  link.pinged_at = now;
+  append_ping(FrameKind::ping, link.ping_value, append_target(link, frame_header_bytes + 8));
+  ++out.stats().frames_out;
+}
+
+// One entry that counts per link; an earlier one takes its place.
+void Links::arm(PeerLink& link, TimePoint at) {
+  if (at >= link.timer_at) return;
+  link.timer_at = at;
+  timers_.arm(at, link.id);
+}
+
+// ---- What there is ------------------------------------------------------------------------------------
+
+std::optional<LinkId> Links::link_to(const NodeId& peer) const {
+  const auto at = by_peer_.find(peer);
+  if (at == by_peer_.end()) return std::nullopt;
+  return at->second;
+}
+
+std::string_view Links::remote_host(LinkId id) const {
+  const PeerLink* const link = find(id);
+  return link == nullptr ? std::string_view{} : std::string_view{link->remote_host};
+}
+
+std::optional<LinkFacts> Links::facts(LinkId id) const {
+  const PeerLink* const link = find(id);
+  if (link == nullptr || link->stage != Stage::up) return std::nullopt;
+  return LinkFacts{.id = link->peer,
+                   .dialed = link->dialed,
+                   .remote = link->remote,
+                   .remote_host = link->remote_host,
+                   .agent = link->agent,
+                   .round_trip = link->round_trip,
+                   .up_since = link->up_since,
+                   .batches_in = link->batches_in,
+                   .batches_out = link->batches_out,
+                   .bytes_in = link->bytes_in,
+                   .bytes_out = link->bytes_out,
+                   .frames_relayed = link->frames_relayed};
+}
+
+}  // namespace peer_relay

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+//
+// The life of each link: hello and handshake, then sealed batches, keepalive and round-trip time, the
+// queue of what waits for it, goodbye. And the rule for two links to one peer. Whom to be linked to
+// is membership's question; what the frames mean is for the rooms that the engine hands them to.
+//
+// Frames that wait gather in one batch. A batch leaves when the link can be written and the engine
+// asks (next_outgoing, after each input): so an idle link sends a frame at once, and a busy one
+// shares the cost of a system call and a seal among all frames that came meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ring.hpp"
+#include "base/timers.hpp"
+#include "base/token_bucket.hpp"
+#include "core/crypto/crypto.hpp"
+#include "core/crypto/identity.hpp"
+#include "core/noise/handshake.hpp"
+#include "core/outbox.hpp"
+#include "core/wire/frame.hpp"
+#include "core/wire/hello.hpp"
+#include "peer_relay/limits.hpp"
+#include "peer_relay/time.hpp"
+
+namespace peer_relay {
+
+/// How a channel came to be, as the host tells it.
+struct LinkStart {
+  std::optional<DialId> dial;  ///< ours, or the other side's if nothing
+  bool probe = false;          ///< only to see who answers
+  std::string remote;          ///< for people
+  std::string remote_host;     ///< IP address; handshakes are counted by it
+  Bytes channel_binding;
+};
+
+/// A batch or a handshake message that is ready for the channel.
+struct Outgoing {
+  LinkId link{};
+  Bytes message;
+  std::optional<CloseReason> then_close;
+  bool has_message = true;
+};
+
+/// What a link can tell of itself.
+struct LinkFacts {
+  NodeId id{};
+  bool dialed = false;
+  std::string_view remote;
+  std::string_view remote_host;
+  std::string_view agent;
+  Duration round_trip{};
+  TimePoint up_since{};
+  std::uint64_t batches_in = 0, batches_out = 0, bytes_in = 0, bytes_out = 0;
+  std::uint64_t frames_relayed = 0;
+};
+
+class Links {
+ public:
+  struct Options {
+    std::string network;
+    NetworkHash network_hash{};
+    std::string agent;
+    Duration handshake_timeout = limits::handshake_timeout;
+    Duration ping_after = limits::ping_after;
+    Duration link_dead_after = limits::link_dead_after;
+    std::uint64_t relay_bytes_per_second = 0;
+    std::uint64_t relay_frames_per_second = 0;
+  };
+
+  /// `self` and `crypto` outlive the links.
+  Links(const Identity& self, Crypto& crypto, Options options);
+  ~Links();
+
+  /// Our contact record, as handshakes show it to a peer at `remote_host`. Set by the engine.
+  using OwnContact = Bytes (*)(const void* context, std::string_view remote_host);
+  void set_own_contact(OwnContact give, const void* context);
+
+  // ---- From the host ----------------------------------------------------------------------------
+
+  void opened(LinkId link, LinkStart start, TimePoint now, Outbox& out);
+
+  /// Takes one message. An open link's batch comes back opened, to be walked over; each of its
+  /// frames goes to handle() or elsewhere, and batch_done() ends it.
+  std::optional<FrameReader> received(LinkId link, MutableBytes message, TimePoint now,
+                                      Outbox& out);
+  /// PING, PONG and GOODBYE.
+  void handle(LinkId link, const Frame& frame, TimePoint now, Outbox& out);
+  void batch_done(LinkId link, bool broken, TimePoint now, Outbox& out);
+
+  void writable(LinkId link);
+  void closed(LinkId link, CloseReason reason, Outbox& out);
+
+  // ---- From the engine ----------------------------------------------------------------------------
+
+  /// Whether `bytes` more may wait for this link; our own control traffic may use the reserve.
+  bool has_room(LinkId link, std::size_t bytes, bool is_control) const;
+
+  /// The batch in the making, for a frame of so many bytes; check has_room first. Null when the link
+  /// takes no more frames.
+  Bytes* batch_for(LinkId link, std::size_t frame_bytes);
+
+  /// Whether the link may have this many bytes more forwarded now; counts them.
+  bool may_relay(LinkId link, std::size_t bytes, TimePoint now);
+
+  void send(const FrameWish& frame, Outbox& out);
+  void close(const CloseWish& wish, TimePoint now, Outbox& out);
+  void close_all(CloseReason reason, TimePoint now, Outbox& out);
+
+  /// What can leave now, until there is nothing.
+  std::optional<Outgoing> next_outgoing(TimePoint now, Outbox& out);
+
+  void wake(TimePoint now, Outbox& out);
+  TimePoint next_wake() const { return timers_.next(); }
+
+  void recycle(Bytes buffer);
+
+  // ---- What there is ------------------------------------------------------------------------------
+
+  /// The link to use for a peer.
+  std::optional<LinkId> link_to(const NodeId& peer) const;
+  /// The IP address at its other end, at any stage; empty if there is no such link.
+  std::string_view remote_host(LinkId link) const;
+  std::optional<LinkFacts> facts(LinkId link) const;
+  std::size_t size() const { return links_.size(); }
+  std::size_t handshakes() const { return handshakes_; }
+  std::size_t queued_bytes() const { return queued_bytes_; }
+
+ private:
+  struct PeerLink;
+
+  PeerLink* find(LinkId link);
+  const PeerLink* find(LinkId link) const;
+  std::optional<FrameReader> open_batch(PeerLink& link, MutableBytes message, TimePoint now,
+                                        Outbox& out);
+  void handle_hello(PeerLink& link, BytesView message, Outbox& out);
+  void handle_reply(PeerLink& link, BytesView message, TimePoint now, Outbox& out);
+  void handle_finish(PeerLink& link, BytesView message, TimePoint now, Outbox& out);
+  bool accept_introduction(PeerLink& link, BytesView payload);
+  Bytes introduction(const PeerLink& link) const;
+  bool finish_handshake(PeerLink& link);
+  void come_up(PeerLink& link, TimePoint now, Outbox& out);
+  void settle_duplicate(PeerLink& older, PeerLink& newer, TimePoint now, Outbox& out);
+  void refuse(PeerLink& link, CloseReason reason);
+  void leave(PeerLink& link, CloseReason reason, TimePoint now, Outbox& out);
+  void abort(PeerLink& link, CloseReason reason, Outbox& out);
+  void tell_gone(PeerLink& link, Outbox& out);
+  void keep_alive(PeerLink& link, TimePoint now, Outbox& out);
+  void ping(PeerLink& link, TimePoint now, Outbox& out);
+  void arm(PeerLink& link, TimePoint at);
+  void touch(PeerLink& link);
+  void end_handshake(PeerLink& link);
+  void forget_handshake_of(const std::string& host);
+  Bytes fresh_buffer();
+  Bytes& append_target(PeerLink& link, std::size_t frame_bytes);
+  bool seal(PeerLink& link, Bytes& batch);
+
+  const Identity& self_;
+  Crypto& crypto_;
+  Options options_;
+  OwnContact own_contact_ = nullptr;
+  const void* own_contact_context_ = nullptr;
+
+  std::unordered_map<LinkId, std::unique_ptr<PeerLink>> links_;
+  std::unordered_map<NodeId, LinkId> by_peer_;
+  std::unordered_map<std::string, std::size_t> handshakes_by_host_;
+  std::size_t handshakes_ = 0;
+  std::size_t queued_bytes_ = 0;
+  Ring<LinkId> dirty_;       // links with something to send or to close; each once
+  std::vector<LinkId> surplus_;  // up, but not the one to send by; few at any time
+  std::vector<Bytes> pool_;  // empty buffers for the next batches, at most buffers_kept
+  Timers<LinkId> timers_;
+};
+
+}  // namespace peer_relay

@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: MIT
+//
+// What happens to us: links that come and go, contacts we hear of, questions of others.
+// upkeep.cpp has what we do about it, own_address.cpp what we say of ourselves.
+#include "core/membership/membership.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.hpp"
+
+namespace peer_relay {
+
+Membership::Membership(const Identity& self, Table& table, Crypto& crypto, Random random,
+                       Options options)
+    : self_(self), table_(table), crypto_(crypto), random_(random), options_(std::move(options)) {
+  for (const Bytes& encoded : options_.cached_contacts) {
+    // Expired records will do: whoever answers there proves himself.
+    if (auto contact = prove_contact(encoded, options_.network, 0, crypto_)) {
+      cached_.push_back(std::move(*contact));
+    }
+    if (cached_.size() == limits::peer_cache_max) break;
+  }
+}
+
+void Membership::start(TimePoint now, Outbox& out) {
+  running_ = true;
+  dirty_ = true;
+  for (const Address& address : options_.advertise) {
+    (address.reach() == Reach::loopback ? local_addresses_ : public_addresses_).push_back(address);
+  }
+  if (options_.listen_port && options_.listens_on_loopback) {
+    local_addresses_.push_back({options_.listen_scheme, "127.0.0.1", *options_.listen_port, "/"});
+  }
+  sign_records(now);
+  bootstrap_at_ = now;
+  if (!options_.bootstrap.empty()) recheck_at_ = now + limits::bootstrap_backoff_max;
+  // The first of a network has nobody to ask: it is where it should be.
+  if (options_.bootstrap.empty() && cached_.empty()) {
+    joined_ = true;
+    out.notify(NotifyWish::Joined{});
+  }
+}
+
+void Membership::stop() { running_ = false; }
+
+std::uint64_t Membership::unix_ms(TimePoint now) const {
+  const auto since_zero =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+  return static_cast<std::uint64_t>(options_.unix_ms_at_zero + since_zero);
+}
+
+// ---- Links --------------------------------------------------------------------------------------------
+
+void Membership::handle(const LinkUp& up, TimePoint now, Outbox& out) {
+  if (!running_) return out.wish(CloseWish{up.link, CloseReason::shutdown});
+  const bool is_local = reach_of_host(up.remote_host) == Reach::loopback;
+  const ContactPtr contact = up.contact.empty() ? nullptr : prove(up.contact, now, out);
+  const bool is_own_record = contact != nullptr && contact->id == up.id;
+  if (contact != nullptr && !is_own_record) out.drop(DropReason::contact_forged);
+  // Whom we have dialed can be dialed.
+  const bool relays = up.dial.has_value() || (is_own_record && contact->is_dialable());
+
+  if (!up.dial && !has_place_for(up.id, relays)) return turn_away(up, out);
+  const bool was_full = table_.relays() >= options_.limits.links_max;
+  const bool added = table_.add({.id = up.id,
+                                 .link = up.link,
+                                 .relays = relays,
+                                 .dialed = up.dial.has_value(),
+                                 .is_local = is_local,
+                                 .since = now,
+                                 .contact = is_own_record ? contact : nullptr});
+  PEER_RELAY_ASSERT(added);
+  if (is_own_record && contact->is_dialable()) table_.learn(contact, true);
+  shunned_.erase(up.id);
+  ++peer_cache_version_;
+  dirty_ = true;
+  out.notify(NotifyWish::PeerUp{up.id});
+  // Both sides tell each other whom they know near the other: a newcomer hears of its siblings.
+  send_contacts(*table_.find(up.id), ContactsPurpose::neighbours, out);
+  if (is_own_record && contact->is_dialable()) announce(*contact, out);
+  if (up.dial) dial_ended(*up.dial, up.id, true, now, out);
+  end_connect(up.id, std::nullopt, out);
+  consider_observed(up, now, out);
+  bootstrap_backoff_ = limits::bootstrap_backoff_min;
+  if (join_deadline_ == never && !joined_) join_deadline_ = now + limits::join_timeout;
+  if (was_full && relays) make_room(up.id, now, out);
+}
+
+void Membership::handle(const LinkMoved& moved) {
+  if (LinkedPeer* const peer = table_.find(moved.id)) {
+    peer->link = moved.link;
+    peer->dialed = moved.dialed;
+  }
+}
+
+void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
+  if (down.dial) dial_ended(*down.dial, down.met, down.reason == CloseReason::duplicate, now, out);
+  if (!down.last_of) return;
+  const LinkedPeer* const peer = table_.find(*down.last_of);
+  if (peer == nullptr) return;  // turned away before it was ever let in
+  const bool was_sibling = peer->relays && table_.is_sibling(peer->id);
+  table_.remove(*down.last_of);
+  ++peer_cache_version_;
+  dirty_ = true;
+  out.notify(NotifyWish::PeerLost{*down.last_of, down.reason});
+  switch (down.reason) {
+    case CloseReason::shutdown:
+      table_.forget(*down.last_of);
+      shun(*down.last_of, now);
+      break;
+    case CloseReason::surplus:
+    case CloseReason::busy:
+    case CloseReason::disconnected:
+    case CloseReason::protocol_error:
+      shun(*down.last_of, now);
+      break;
+    default:
+      break;  // the network's doing: dialing it again is worth a try
+  }
+  if (!running_) return;
+  if (was_sibling) {
+    using namespace std::chrono_literals;
+    exchange_at_ = std::min(exchange_at_, now + random_.between(50ms, 300ms));
+    self_lookup_at_ = std::min(self_lookup_at_, now + random_.between(100ms, 500ms));
+  }
+  if (table_.peers().empty()) {
+    if (!options_.bootstrap.empty() || !cached_.empty() || table_.contacts() > 0) {
+      joined_ = false;
+      self_looked_up_ = false;
+      join_deadline_ = never;
+    }
+    bootstrap_at_ = now;
+    to_bootstrap_.clear();
+    out.notify(Problem{Problem::Kind::isolated, {}, {}});
+  }
+}
+
+void Membership::dial_failed(DialId dial, DialError error, TimePoint now, Outbox& out) {
+  ++out.stats().dials_failed;
+  ++out.stats().dial_errors[static_cast<std::size_t>(error)];
+  const auto at = dials_.find(dial);
+  if (at == dials_.end()) return;
+  const Dialing& failed = at->second;
+  if (failed.purpose == Purpose::bootstrap) {
+    out.notify(Problem{Problem::Kind::bootstrap_failed, failed.address.to_string(),
+                       std::string{name_of(error)}});
+  } else if (failed.purpose == Purpose::asked) {
+    out.notify(Problem{Problem::Kind::dial_failed, failed.address.to_string(),
+                       std::string{name_of(error)}});
+  }
+  dial_ended(dial, std::nullopt, false, now, out);
+}
+
+void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_well, TimePoint now,
+                            Outbox& out) {
+  const auto at = dials_.find(id);
+  if (at == dials_.end()) return;
+  const Dialing ended = std::move(at->second);
+  dials_.erase(at);
+  dirty_ = true;
+  switch (ended.purpose) {
+    case Purpose::bootstrap:
+      if (met) {
+        bootstrap_ids_[ended.address] = *met;
+      } else if (!dialed_well && table_.peers().empty()) {
+        bootstrap_at_ = std::min(bootstrap_at_, now);  // the next of this round
+      }
+      return;
+    case Purpose::asked:
+      return;
+    case Purpose::probe:
+      if (const LinkedPeer* const asker = table_.find(ended.asker)) {
+        Bytes body;
+        encode_dial_back_result({.token = ended.token, .reached = met == ended.expected}, body);
+        out.wish(FrameWish{asker->link, FrameKind::dial_back_result, std::move(body)});
+      }
+      return;
+    case Purpose::contact:
+      break;
+  }
+  if (met == ended.expected) {
+    // It lives; that it has no room for us is said by the reason, and then it is not asked soon again.
+    if (!dialed_well) {
+      shun(ended.expected, now);
+      end_connect(ended.expected, Error::dial_failed, out);
+    }
+    return;
+  }
+  if (!ended.rest.empty()) {
+    Dialing next = ended;
+    next.address = next.rest.back();
+    next.rest.pop_back();
+    dial(std::move(next), out);
+    return;
+  }
+  table_.forget(ended.expected);
+  shun(ended.expected, now);
+  end_connect(ended.expected, Error::dial_failed, out);
+}
+
+// Whether a link that another asks for is worth having.
+bool Membership::has_place_for(const NodeId& id, bool relays) const {
+  if (!relays) return table_.leaves() < options_.limits.leaves_max;
+  if (table_.relays() < options_.limits.links_max) return true;
+  return table_.relays() < options_.limits.links_hard_max && improves(id);
+}
+
+// Whether a relay would be a sibling of ours, or we one of its, or its bucket is short of fingers.
+bool Membership::improves(const NodeId& id) const {
+  if (table_.is_sibling(id)) return true;
+  std::size_t closer_to_it = 0;
+  for (const LinkedPeer& peer : table_.peers()) {
+    if (peer.relays && peer.id != id && is_closer(peer.id, self_.id, id)) ++closer_to_it;
+  }
+  if (closer_to_it < limits::siblings) return true;
+  return table_.relays_in_bucket(common_prefix_bits(self_.id, id)) < limits::fingers_per_bucket;
+}
+
+// Over the budget, the peer that is missed least leaves: of the fullest bucket the newest that is
+// nobody's sibling.
+void Membership::make_room(const NodeId& newcomer, TimePoint now, Outbox& out) {
+  const LinkedPeer* least = nullptr;
+  std::size_t fullest = limits::fingers_per_bucket;
+  for (const LinkedPeer& peer : table_.peers()) {
+    if (!peer.relays || peer.kept || peer.id == newcomer) continue;
+    const std::size_t in_bucket =
+        table_.relays_in_bucket(common_prefix_bits(self_.id, peer.id));
+    if (in_bucket <= limits::fingers_per_bucket || in_bucket < fullest) continue;
+    if (table_.is_sibling(peer.id)) continue;
+    if (in_bucket > fullest || least == nullptr || peer.since > least->since) {
+      fullest = in_bucket;
+      least = &peer;
+    }
+  }
+  if (least == nullptr) return;  // all are needed; the hard bound keeps the rest away
+  shun(least->id, now);
+  out.wish(CloseWish{least->link, CloseReason::surplus});
+}
+
+void Membership::turn_away(const LinkUp& up, Outbox& out) {
+  std::vector<ContactPtr> keep;
+  const bool is_local = reach_of_host(up.remote_host) == Reach::loopback;
+  Bytes body;
+  encode_neighbour_contacts(
+      {.purpose = ContactsPurpose::alternatives,
+       .contacts = views_for(up.id, up.id, is_local, limits::siblings, keep)},
+      body);
+  out.wish(FrameWish{up.link, FrameKind::contacts, std::move(body)});
+  out.wish(CloseWish{up.link, CloseReason::busy});
+}
+
+void Membership::shun(const NodeId& id, TimePoint now) {
+  shunned_.insert(id, now + limits::failed_contact_shunned_for);
+}
+
+bool Membership::is_shunned(const NodeId& id, TimePoint now) const {
+  const TimePoint* const until = shunned_.peek(id);
+  return until != nullptr && now < *until;
+}
+
+// ---- Contacts -----------------------------------------------------------------------------------------
+
+// A record that we hold already costs no signature.
+ContactPtr Membership::prove(BytesView encoded, TimePoint now, Outbox& out) {
+  const auto record = decode_contact(encoded);
+  if (!record) {
+    out.drop(DropReason::malformed);
+    return nullptr;
+  }
+  const NodeId id = node_id_of(record->key, crypto_);
+  if (ContactPtr known = table_.contact(id);
+      known != nullptr && std::ranges::equal(known->encoded, encoded)) {
+    return known;
+  }
+  if (!proofs_.take(1, now)) {
+    out.drop(DropReason::rate_limited);
+    return nullptr;
+  }
+  auto contact = prove_contact(encoded, options_.network, unix_ms(now) / 1000, crypto_);
+  if (contact) return std::move(*contact);
+  out.drop(contact.error());
+  return nullptr;
+}
+
+void Membership::learn(BytesView encoded, bool from_local, TimePoint now, Outbox& out) {
+  const ContactPtr contact = prove(encoded, now, out);
+  if (contact == nullptr || contact->id == self_.id || !contact->is_dialable()) return;
+  // Nobody but this machine's own nodes makes us dial this machine.
+  if (contact->is_local() && !from_local) return out.drop(DropReason::contact_unwanted);
+  if (is_shunned(contact->id, now) && table_.contact(contact->id) == nullptr) return;
+  if (table_.learn(contact, false)) {
+    dirty_ = true;
+  } else if (table_.contact(contact->id) == nullptr) {
+    out.drop(DropReason::contact_limit);
+  }
+}
+
+bool Membership::is_local_network() const {
+  return std::ranges::any_of(table_.peers(), &LinkedPeer::is_local);
+}
+
+void Membership::handle(const NeighbourContacts& contacts, const NodeId* from, bool is_local,
+                        TimePoint now, Outbox& out) {
+  if (contacts.purpose == ContactsPurpose::own) {
+    LinkedPeer* const peer = from == nullptr ? nullptr : table_.find(*from);
+    if (peer == nullptr || contacts.contacts.size() != 1) return;
+    const ContactPtr contact = prove(contacts.contacts.front(), now, out);
+    if (contact == nullptr) return;
+    if (contact->id != *from) return out.drop(DropReason::contact_forged);
+    peer->contact = contact;
+    if (!contact->is_dialable()) return;
+    table_.learn(contact, true);
+    if (!peer->relays) {
+      table_.set_relays(*from, true);
+      announce(*contact, out);
+    }
+    dirty_ = true;
+    return;
+  }
+  for (const BytesView encoded : contacts.contacts) learn(encoded, is_local, now, out);
+}
+
+// The records that a reader may see, those closest to the target first. Loopback addresses stay on
+// their machine.
+ContactViews Membership::views_for(const NodeId& target, const NodeId& reader, bool reader_is_local,
+                                   std::size_t count, std::vector<ContactPtr>& keep) const {
+  keep = table_.closest_contacts(target, count + 1, true);
+  ContactViews views;
+  for (const ContactPtr& contact : keep) {
+    if (views.size() == count) break;
+    if (contact->id == reader || (contact->is_local() && !reader_is_local)) continue;
+    views.push_back(contact->encoded);
+  }
+  return views;
+}
+
+void Membership::send_contacts(const LinkedPeer& to, ContactsPurpose purpose, Outbox& out) const {
+  std::vector<ContactPtr> keep;
+  Bytes body;
+  encode_neighbour_contacts(
+      {.purpose = purpose,
+       .contacts = views_for(to.id, to.id, to.is_local, limits::siblings, keep)},
+      body);
+  out.wish(FrameWish{to.link, FrameKind::contacts, std::move(body)});
+}
+
+// Tells of a new relay all those peers for whom it is one of the closest: they may lack it.
+void Membership::announce(const Contact& newcomer, Outbox& out) const {
+  Bytes body;
+  encode_neighbour_contacts(
+      {.purpose = ContactsPurpose::neighbours, .contacts = {newcomer.encoded}}, body);
+  for (const LinkedPeer& peer : table_.peers()) {
+    if (peer.id == newcomer.id || (newcomer.is_local() && !peer.is_local)) continue;
+    const std::size_t wanted = peer.relays ? limits::siblings : limits::leaf_links;
+    std::size_t closer = 0;
+    for (const LinkedPeer& other : table_.peers()) {
+      if (!other.relays || other.id == peer.id || other.id == newcomer.id) continue;
+      if (is_closer(other.id, newcomer.id, peer.id) && ++closer >= wanted) break;
+    }
+    if (closer < wanted) out.wish(FrameWish{peer.link, FrameKind::contacts, body});
+  }
+}
+
+void Membership::exchange(Outbox& out) const {
+  for (const NodeId& sibling : table_.siblings()) {
+    send_contacts(*table_.find(sibling), ContactsPurpose::neighbours, out);
+  }
+}
+
+// ---- Lookups of others, and answers to ours -------------------------------------------------------------
+
+void Membership::handle(const Envelope& envelope, const Lookup& lookup, TimePoint now,
+                        Outbox& out) {
+  if (!answers_.take(1, now)) return out.drop(DropReason::rate_limited);
+  ContactPtr asker;
+  if (!lookup.contact.empty()) {
+    asker = prove(lookup.contact, now, out);
+    if (asker != nullptr && asker->id != envelope.source) {
+      return out.drop(DropReason::contact_forged);
+    }
+  }
+  const bool asker_is_local =
+      asker != nullptr ? asker->is_local() || is_local_network() : is_local_network();
+  if (asker != nullptr && asker->is_dialable() &&
+      (!asker->is_local() || is_local_network()) && !is_shunned(asker->id, now) &&
+      table_.learn(asker, false)) {
+    dirty_ = true;
+  }
+  std::vector<ContactPtr> keep;
+  LookupAnswer answer{.nonce = lookup.nonce, .contacts = {}};
+  const Bytes& own = asker_is_local ? local_record_ : public_record_;
+  answer.contacts.push_back(own);
+  const std::size_t wanted = std::clamp<std::size_t>(lookup.wanted, 1, limits::contacts_per_frame_max);
+  for (const BytesView view :
+       views_for(envelope.target, envelope.source, asker_is_local, wanted - 1, keep)) {
+    answer.contacts.push_back(view);
+  }
+  Bytes body;
+  encode_lookup_answer(answer, body);
+  out.wish(RouteWish{.kind = EnvelopeKind::contacts,
+                     .tag = static_cast<std::uint32_t>(random_.next()),
+                     .target = envelope.source,
+                     .via = envelope.home,
+                     .body = std::move(body)});
+}
+
+bool Membership::handle(const LookupAnswer& answer, TimePoint now, Outbox& out) {
+  const auto at = lookups_.find(answer.nonce);
+  if (at == lookups_.end()) return false;
+  const Asking asked = at->second;
+  lookups_.erase(at);
+  ++out.stats().lookups_answered;
+  dirty_ = true;
+  const std::size_t before = table_.contacts();
+  for (const BytesView encoded : answer.contacts) learn(encoded, is_local_network(), now, out);
+  switch (asked.question) {
+    case Question::self:
+      self_looked_up_ = true;
+      break;
+    case Question::bucket: {
+      const auto bucket =
+          static_cast<std::size_t>(common_prefix_bits(self_.id, asked.target));
+      // Something new: the next may bring more.
+      if (bucket < cares_.size() && table_.contacts() > before) cares_[bucket].pause = {};
+      break;
+    }
+    case Question::connect:
+      if (const ContactPtr contact = table_.contact(asked.target);
+          contact == nullptr || !contact->is_dialable()) {
+        end_connect(asked.target, Error::no_such_contact, out);
+      }
+      break;
+  }
+  return true;
+}
+
+// ---- The application --------------------------------------------------------------------------------------
+
+void Membership::connect(const NodeId& to, TimePoint now, Outbox& out) {
+  if (LinkedPeer* const peer = table_.find(to)) {
+    peer->kept = true;
+    return out.notify(NotifyWish::ConnectDone{to});
+  }
+  if (to == self_.id) return out.notify(NotifyWish::ConnectDone{to, Error::to_self});
+  if (connects_.size() >= limits::connects_max) {
+    return out.notify(NotifyWish::ConnectDone{to, Error::queue_full});
+  }
+  if (std::ranges::find(connects_, to, &Connecting::to) == connects_.end()) {
+    connects_.push_back({.to = to, .deadline = now + limits::dial_timeout + limits::lookup_timeout});
+  }
+  shunned_.erase(to);
+  const ContactPtr contact = table_.contact(to);
+  if (contact == nullptr || !contact->is_dialable()) look_up(Question::connect, to, now, out);
+  dirty_ = true;
+}
+
+void Membership::connect(const Address& address, TimePoint now, Outbox& out) {
+  static_cast<void>(now);
+  dial({.purpose = Purpose::asked, .address = address, .rest = {}}, out);
+}
+
+void Membership::disconnect(const NodeId& peer, TimePoint now, Outbox& out) {
+  LinkedPeer* const found = table_.find(peer);
+  if (found == nullptr) return;
+  found->kept = false;
+  shun(peer, now);
+  out.wish(CloseWish{found->link, CloseReason::disconnected});
+}
+
+void Membership::end_connect(const NodeId& to, std::optional<Error> error, Outbox& out) {
+  const auto at = std::ranges::find(connects_, to, &Connecting::to);
+  if (at == connects_.end()) return;
+  connects_.erase(at);
+  if (LinkedPeer* const peer = table_.find(to)) peer->kept = true;
+  out.notify(NotifyWish::ConnectDone{to, error});
+}
+
+// ---- What there is --------------------------------------------------------------------------------------------
+
+std::optional<NodeId> Membership::home() const {
+  if (joined_) return std::nullopt;
+  const LinkedPeer* oldest = nullptr;
+  for (const LinkedPeer& peer : table_.peers()) {
+    if (peer.relays && (oldest == nullptr || peer.since < oldest->since)) oldest = &peer;
+  }
+  return oldest == nullptr ? std::nullopt : std::optional{oldest->id};
+}
+
+std::vector<Bytes> Membership::peer_cache() const {
+  std::vector<const LinkedPeer*> oldest_first;
+  for (const LinkedPeer& peer : table_.peers()) {
+    if (peer.contact != nullptr && peer.contact->is_dialable()) oldest_first.push_back(&peer);
+  }
+  std::ranges::sort(oldest_first, {}, [](const LinkedPeer* p) { return std::pair{p->since, p->id}; });
+  std::vector<Bytes> cache;
+  for (const LinkedPeer* peer : oldest_first) cache.push_back(peer->contact->encoded);
+  for (int bucket = 0; bucket < table_.buckets(); ++bucket) {
+    for (const ContactPtr& contact : table_.contacts_in_bucket(bucket)) {
+      if (table_.find(contact->id) == nullptr) cache.push_back(contact->encoded);
+    }
+  }
+  // Alone, what we started from is the best there is.
+  if (cache.empty()) {
+    for (const ContactPtr& contact : cached_) cache.push_back(contact->encoded);
+  }
+  if (cache.size() > limits::peer_cache_max) cache.resize(limits::peer_cache_max);
+  return cache;
+}
+
+}  // namespace peer_relay

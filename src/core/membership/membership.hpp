@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+//
+// Whom we should be linked to, and how we come to be: bootstrap, lookups with signed contact records,
+// dialing, siblings and fingers, repair, the links that others ask of us. Greedy routing arrives
+// everywhere if every node has a live link into every occupied bucket, and to its closest
+// neighbours; this room's whole purpose is that it has.
+//
+// After each input the engine calls settle(), which compares what is with what should be and wishes
+// for the difference. So there is no sequence of steps to get wrong: joining, repair and refresh are
+// the same comparison.
+//
+// Nodes that others can dial are relays and have a place in the overlay; the others are leaves. A
+// leaf links to the relays closest to its id, where envelopes for it arrive.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/lru_map.hpp"
+#include "base/random.hpp"
+#include "base/token_bucket.hpp"
+#include "core/crypto/crypto.hpp"
+#include "core/crypto/identity.hpp"
+#include "core/outbox.hpp"
+#include "core/table/table.hpp"
+#include "core/wire/envelope.hpp"
+#include "core/wire/overlay.hpp"
+#include "peer_relay/limits.hpp"
+#include "peer_relay/time.hpp"
+
+namespace peer_relay {
+
+class Membership {
+ public:
+  struct Options {
+    NetworkHash network{};
+    std::vector<Address> bootstrap;
+    std::vector<Address> advertise;
+    std::optional<std::uint16_t> listen_port;
+    Scheme listen_scheme = Scheme::ws;
+    bool listens_on_loopback = false;
+    std::vector<Bytes> cached_contacts;
+    Limits limits;
+    std::int64_t unix_ms_at_zero = 0;
+  };
+
+  /// `self`, `table` and `crypto` outlive it.
+  Membership(const Identity& self, Table& table, Crypto& crypto, Random random, Options options);
+
+  void start(TimePoint now, Outbox& out);
+  /// No more dialing, no more links.
+  void stop();
+
+  // ---- From links and the host ------------------------------------------------------------------------
+
+  void handle(const LinkUp& up, TimePoint now, Outbox& out);
+  void handle(const LinkMoved& moved);
+  void handle(const LinkDown& down, TimePoint now, Outbox& out);
+  void dial_failed(DialId dial, DialError error, TimePoint now, Outbox& out);
+
+  // ---- From peers -------------------------------------------------------------------------------------
+
+  void handle(const NeighbourContacts& contacts, const NodeId* from, bool is_local, TimePoint now,
+              Outbox& out);
+  void handle(const DialBack& request, const NodeId& from, std::string_view host, TimePoint now,
+              Outbox& out);
+  void handle(const DialBackResult& result, const NodeId& from, TimePoint now, Outbox& out);
+  /// A lookup that ended here, in an envelope.
+  void handle(const Envelope& envelope, const Lookup& lookup, TimePoint now, Outbox& out);
+  /// False if we did not ask.
+  bool handle(const LookupAnswer& answer, TimePoint now, Outbox& out);
+
+  // ---- From the application -------------------------------------------------------------------------
+
+  void connect(const NodeId& to, TimePoint now, Outbox& out);
+  void connect(const Address& address, TimePoint now, Outbox& out);
+  void disconnect(const NodeId& peer, TimePoint now, Outbox& out);
+
+  // ---- Upkeep ---------------------------------------------------------------------------------------
+
+  /// Wishes for what is missing. Cheap if nothing has changed since.
+  void settle(TimePoint now, Outbox& out);
+  void wake(TimePoint now, Outbox& out);
+  TimePoint next_wake() const { return next_wake_; }
+
+  // ---- What there is ----------------------------------------------------------------------------------
+
+  bool is_joined() const { return joined_; }
+  /// Whether others can dial us.
+  bool relays() const { return !public_addresses_.empty() || !local_addresses_.empty(); }
+  /// While we are too new for others to find: a peer by which what is for us should go.
+  std::optional<NodeId> home() const;
+  /// Our record, for a peer at that host: only one on this machine hears of loopback addresses.
+  const Bytes& own_contact(std::string_view remote_host) const;
+  std::vector<Bytes> peer_cache() const;
+  std::uint64_t peer_cache_version() const { return peer_cache_version_; }
+
+ private:
+  enum class Purpose : std::uint8_t { bootstrap, asked, contact, probe };
+  struct Dialing {
+    Purpose purpose = Purpose::contact;
+    Address address;
+    NodeId expected{};           // with contact and probe
+    std::vector<Address> rest;   // of the same contact
+    NodeId asker{};              // with probe
+    std::uint32_t token = 0;     // with probe
+  };
+  enum class Question : std::uint8_t { self, bucket, connect };
+  struct Asking {
+    Question question = Question::bucket;
+    NodeId target{};
+    TimePoint deadline{};
+  };
+  struct Care {  // of one bucket
+    TimePoint next_lookup{};
+    Duration pause{};
+  };
+  struct Connecting {
+    NodeId to{};
+    bool is_dialing = false;
+    TimePoint deadline{};
+  };
+  struct Voucher {  // somebody says that he sees us at this host
+    std::string host;
+    NodeId peer{};
+    std::uint64_t subnet = 0;
+  };
+
+  std::uint64_t unix_ms(TimePoint now) const;
+  bool is_local_network() const;
+
+  // Links that others ask of us.
+  bool has_place_for(const NodeId& id, bool relays) const;
+  bool improves(const NodeId& id) const;
+  void make_room(const NodeId& newcomer, TimePoint now, Outbox& out);
+  void turn_away(const LinkUp& up, Outbox& out);
+  void shun(const NodeId& id, TimePoint now);
+  bool is_shunned(const NodeId& id, TimePoint now) const;
+
+  // Contacts.
+  ContactPtr prove(BytesView encoded, TimePoint now, Outbox& out);
+  void learn(BytesView encoded, bool from_local, TimePoint now, Outbox& out);
+  ContactViews views_for(const NodeId& target, const NodeId& reader, bool reader_is_local,
+                         std::size_t count, std::vector<ContactPtr>& keep) const;
+  void send_contacts(const LinkedPeer& to, ContactsPurpose purpose, Outbox& out) const;
+  void announce(const Contact& newcomer, Outbox& out) const;
+  void exchange(Outbox& out) const;
+
+  // Dialing.
+  std::size_t dialing(Purpose purpose) const;
+  bool is_dialing(const NodeId& id) const;
+  bool dial(const Contact& contact, TimePoint now, Outbox& out);
+  DialId dial(Dialing dialing, Outbox& out);
+  void dial_ended(DialId dial, std::optional<NodeId> met, bool dialed_well, TimePoint now,
+                  Outbox& out);
+  void bootstrap(TimePoint now, Outbox& out);
+
+  // What is missing.
+  bool want_siblings(TimePoint now, Outbox& out);
+  void want_fingers(TimePoint now, Outbox& out);
+  void look_up(Question question, const NodeId& target, TimePoint now, Outbox& out);
+  bool is_asking(Question question) const;
+  void judge_joined(TimePoint now, Outbox& out);
+  void end_connect(const NodeId& to, std::optional<Error> error, Outbox& out);
+  void arm();
+
+  // Our own address and record.
+  void consider_observed(const LinkUp& up, TimePoint now, Outbox& out);
+  void sign_records(TimePoint now);
+  void tell_record(Outbox& out) const;
+  Bytes signed_record(const std::vector<Address>& addresses, TimePoint now) const;
+
+  const Identity& self_;
+  Table& table_;
+  Crypto& crypto_;
+  Random random_;
+  Options options_;
+
+  std::vector<Address> public_addresses_;
+  std::vector<Address> local_addresses_;
+  Bytes public_record_;
+  Bytes local_record_;
+  TimePoint sign_at_ = never;
+
+  bool running_ = false;
+  bool dirty_ = false;
+  bool joined_ = false;
+  bool self_looked_up_ = false;
+  TimePoint join_deadline_ = never;
+  TimePoint self_lookup_at_ = never;
+
+  std::uint64_t last_dial_ = 0;
+  std::map<DialId, Dialing> dials_;
+  std::vector<Address> to_bootstrap_;  // left in this round, next at the back
+  std::vector<ContactPtr> cached_;
+  TimePoint bootstrap_at_ = never;
+  Duration bootstrap_backoff_ = limits::bootstrap_backoff_min;
+  TimePoint recheck_at_ = never;
+  std::map<Address, NodeId> bootstrap_ids_;  // at most one for each bootstrap address
+
+  std::map<std::uint64_t, Asking> lookups_;  // by nonce; at most lookups_in_flight_max
+  std::vector<Care> cares_;                  // by bucket
+  std::vector<Connecting> connects_;         // at most connects_max
+  TimePoint exchange_at_ = never;
+  LruMap<NodeId, TimePoint> shunned_{limits::failed_contacts_max};
+  TokenBucket proofs_{limits::proofs_per_second, limits::proofs_per_second};
+
+  TokenBucket answers_{limits::lookup_answers_per_second, limits::lookup_answers_per_second};
+
+  std::vector<Voucher> vouchers_;  // at most vouchers_max, oldest go
+  std::optional<std::uint32_t> dial_back_token_;
+  std::string dial_back_host_;
+  TimePoint dial_back_at_{};  // not before
+  std::uint64_t peer_cache_version_ = 0;
+  TimePoint next_wake_ = never;
+};
+
+}  // namespace peer_relay

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+//
+// What we say of ourselves: the addresses at which others can dial us, and the record that says so.
+// Told by the operator; else found out: what two unrelated peers see, and a dial-back confirms.
+#include <algorithm>
+#include <utility>
+
+#include "core/membership/membership.hpp"
+
+namespace peer_relay {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t vouchers_max = 32;
+constexpr Duration dial_back_pause = 60s;
+
+}  // namespace
+
+void Membership::consider_observed(const LinkUp& up, TimePoint now, Outbox& out) {
+  if (!options_.listen_port || !options_.advertise.empty() || !public_addresses_.empty()) return;
+  const Reach reach = reach_of_host(up.observed_host);
+  if (reach != Reach::world && reach != Reach::site) return;
+  const Address candidate{options_.listen_scheme, up.observed_host, *options_.listen_port, "/"};
+  if (!Address::parse(candidate.to_string())) return;
+  const std::uint64_t subnet = subnet_of_host(up.remote_host);
+  std::erase_if(vouchers_, [&](const Voucher& v) { return v.peer == up.id; });
+  if (vouchers_.size() == vouchers_max) vouchers_.erase(vouchers_.begin());
+  vouchers_.push_back({.host = up.observed_host, .peer = up.id, .subnet = subnet});
+  // One that no other voucher's operator stands behind; within a site all may be neighbours.
+  const bool agrees = std::ranges::any_of(vouchers_, [&](const Voucher& v) {
+    return v.peer != up.id && v.host == up.observed_host &&
+           (reach == Reach::site || v.subnet != subnet);
+  });
+  if (!agrees || now < dial_back_at_) return;
+  dial_back_at_ = now + dial_back_pause;
+  dial_back_token_ = static_cast<std::uint32_t>(random_.next());
+  dial_back_host_ = up.observed_host;
+  Bytes body;
+  encode_dial_back({.token = *dial_back_token_,
+                    .scheme = options_.listen_scheme,
+                    .port = *options_.listen_port},
+                   body);
+  out.wish(FrameWish{up.link, FrameKind::dial_back, std::move(body)});
+}
+
+void Membership::handle(const DialBackResult& result, const NodeId& from, TimePoint now,
+                        Outbox& out) {
+  static_cast<void>(from);
+  if (!dial_back_token_ || *dial_back_token_ != result.token) {
+    return out.drop(DropReason::contact_unwanted);
+  }
+  dial_back_token_.reset();
+  if (!result.reached) return;
+  public_addresses_ = {{options_.listen_scheme, dial_back_host_, *options_.listen_port, "/"}};
+  sign_records(now);
+  tell_record(out);
+  dirty_ = true;
+}
+
+// Somebody asks whether he can be dialed: only ever at the address at which we see him.
+void Membership::handle(const DialBack& request, const NodeId& from, std::string_view host,
+                        TimePoint now, Outbox& out) {
+  static_cast<void>(now);
+  const bool already = std::ranges::any_of(
+      dials_, [&](const auto& entry) { return entry.second.asker == from; });
+  if (already || request.port == 0 || dialing(Purpose::probe) >= limits::probes_max) {
+    return out.drop(DropReason::rate_limited);
+  }
+  dial({.purpose = Purpose::probe,
+        .address = {request.scheme, std::string{host}, request.port, "/"},
+        .expected = from,
+        .rest = {},
+        .asker = from,
+        .token = request.token},
+       out);
+}
+
+Bytes Membership::signed_record(const std::vector<Address>& addresses, TimePoint now) const {
+  ContactRecord record{.key = self_.keys.public_key,
+                       .transports = 0,
+                       .sequence = unix_ms(now),
+                       .expiry = 0,
+                       .addresses = addresses,
+                       .signature = {}};
+  const auto lifetime =
+      std::chrono::duration_cast<std::chrono::seconds>(limits::contact_lifetime).count();
+  record.expiry = record.sequence / 1000 + static_cast<std::uint64_t>(lifetime);
+  if (record.addresses.size() > limits::contact_addresses_max) {
+    record.addresses.resize(limits::contact_addresses_max);
+  }
+  return sign_contact(record, options_.network, self_, crypto_);
+}
+
+void Membership::sign_records(TimePoint now) {
+  std::vector<Address> all = local_addresses_;
+  all.insert(all.end(), public_addresses_.begin(), public_addresses_.end());
+  public_record_ = signed_record(public_addresses_, now);
+  local_record_ = local_addresses_.empty() ? public_record_ : signed_record(all, now);
+  sign_at_ = now + random_.between(limits::contact_lifetime / 4, limits::contact_lifetime / 2);
+}
+
+void Membership::tell_record(Outbox& out) const {
+  for (const LinkedPeer& peer : table_.peers()) {
+    Bytes body;
+    encode_neighbour_contacts({.purpose = ContactsPurpose::own,
+                               .contacts = {peer.is_local ? local_record_ : public_record_}},
+                              body);
+    out.wish(FrameWish{peer.link, FrameKind::contacts, std::move(body)});
+  }
+}
+
+const Bytes& Membership::own_contact(std::string_view remote_host) const {
+  return reach_of_host(remote_host) == Reach::loopback ? local_record_ : public_record_;
+}
+
+}  // namespace peer_relay

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+#include "core/route/router.hpp"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace peer_relay {
+
+namespace {
+
+// Sources that notices went to lately: forgetting one lets it have a second's worth again.
+constexpr std::size_t noticed_sources_max = 1024;
+
+// How many bits less than our own siblings share with us a dead end may share with its target: ids
+// are uniform, and three bits short happens to one in a thousand.
+constexpr int plausible_slack_bits = 3;
+
+UnreachableReason told_reason(DropReason reason) {
+  switch (reason) {
+    case DropReason::hops_spent:
+      return UnreachableReason::hops_spent;
+    case DropReason::queue_full:
+      return UnreachableReason::queue_full;
+    case DropReason::rate_limited:
+      return UnreachableReason::rate_limited;
+    default:
+      return UnreachableReason::dead_end;
+  }
+}
+
+}  // namespace
+
+Router::Router(const Table& table, Random random, std::uint64_t notices_per_second)
+    : table_(table),
+      random_(random),
+      notices_per_second_(notices_per_second),
+      notices_(noticed_sources_max) {}
+
+// The linked peer that is closest to the goal, if it may be the next hop.
+const LinkedPeer* Router::next_to(const NodeId& goal, const Envelope& envelope) const {
+  if (!envelope.closest) {
+    if (const LinkedPeer* const direct = table_.find(goal)) return direct;
+  }
+  const LinkedPeer* best = table_.closest_relay(goal);
+  if (best != nullptr && envelope.closest && best->id == envelope.source) {
+    best = table_.closest_relay(goal, std::array{envelope.source});
+  }
+  return best;
+}
+
+Step Router::step(const Envelope& envelope) const {
+  const NodeId& self = table_.self();
+  bool drop_via = false;
+  const LinkedPeer* next = nullptr;
+  if (envelope.via) {
+    if (*envelope.via != self) next = next_to(*envelope.via, envelope);
+    if (next == nullptr || !is_closer(next->id, self, *envelope.via)) drop_via = true;
+  }
+  if (!envelope.via || drop_via) {
+    if (envelope.target == self && !envelope.closest) return {.act = Step::Act::deliver};
+    next = next_to(envelope.target, envelope);
+    if (next == nullptr || !is_closer(next->id, self, envelope.target)) {
+      return envelope.closest ? Step{.act = Step::Act::deliver, .drop_via = drop_via}
+                              : Step{.act = Step::Act::drop, .reason = DropReason::dead_end};
+    }
+  }
+  if (envelope.hops_left == 0) return {.act = Step::Act::drop, .reason = DropReason::hops_spent};
+  return {.act = Step::Act::forward, .link = next->link, .drop_via = drop_via};
+}
+
+Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_relay) {
+  const NodeId& self = table_.self();
+  const NodeId goal = envelope.via.value_or(envelope.target);
+  const LinkedPeer* const best = next_to(goal, envelope);
+  if (best == nullptr) return {.act = Step::Act::drop, .reason = DropReason::dead_end};
+  const auto forward = [](const LinkedPeer& next) {
+    return Step{.act = Step::Act::forward, .link = next.link};
+  };
+  const bool best_will_do = !we_relay || is_closer(best->id, self, goal);
+  if (attempt == 0 || best->id == goal) {
+    if (best_will_do) return forward(*best);
+    return envelope.closest ? Step{.act = Step::Act::deliver}
+                            : Step{.act = Step::Act::drop, .reason = DropReason::dead_end};
+  }
+  // Another first hop than the tries before: the next closest, while they are closer than we are;
+  // then any relay, as a via, for from there greedy begins anew.
+  std::vector<NodeId> avoided{envelope.source};
+  const LinkedPeer* other = best;
+  for (int i = 0; i < attempt && other != nullptr; ++i) {
+    avoided.push_back(other->id);
+    other = table_.closest_relay(goal, avoided);
+  }
+  if (other != nullptr && (!we_relay || is_closer(other->id, self, goal))) return forward(*other);
+  avoided.resize(2);  // ourselves and the best: all others are worth a try
+  std::vector<const LinkedPeer*> others;
+  for (const LinkedPeer& peer : table_.peers()) {
+    if (peer.relays && std::ranges::find(avoided, peer.id) == avoided.end()) others.push_back(&peer);
+  }
+  if (!others.empty() && !envelope.via) {
+    const LinkedPeer& via = *others[random_.below(others.size())];
+    return {.act = Step::Act::forward, .link = via.link, .set_via = via.id};
+  }
+  if (best_will_do) return forward(*best);
+  return {.act = Step::Act::drop, .reason = DropReason::dead_end};
+}
+
+bool Router::is_plausible_end(const NodeId& where, const NodeId& target) const {
+  return common_prefix_bits(where, target) + plausible_slack_bits >= table_.sibling_depth();
+}
+
+void Router::give_notice(const Envelope& envelope, DropReason reason, TimePoint now, Outbox& out) {
+  // No notices of notices, nor of what nobody waits for.
+  if (envelope.kind == EnvelopeKind::unreachable || envelope.source == table_.self()) return;
+  TokenBucket* allowed = notices_.find(envelope.source);
+  if (allowed == nullptr) {
+    allowed = &notices_
+                   .insert(envelope.source,
+                           TokenBucket{notices_per_second_, 2 * notices_per_second_})
+                   .value;
+  }
+  if (!allowed->take(1, now)) return;
+  Bytes body;
+  encode_unreachable({.reason = told_reason(reason),
+                      .kind = envelope.kind,
+                      .tag = envelope.tag,
+                      .target = envelope.target},
+                     body);
+  out.wish(RouteWish{.kind = EnvelopeKind::unreachable,
+                     .tag = static_cast<std::uint32_t>(random_.next()),
+                     .target = envelope.source,
+                     .via = envelope.home,
+                     .body = std::move(body)});
+}
+
+}  // namespace peer_relay

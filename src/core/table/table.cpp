@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+#include "core/table/table.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.hpp"
+
+namespace peer_relay {
+
+// Each turn halves the trie: all of [low, high) share their first bits, so the first bit in which
+// they differ decides, and those that agree there with the target are closer than all others.
+std::size_t IdIndex::closest(std::span<const NodeId> sorted, const NodeId& target) {
+  PEER_RELAY_ASSERT(!sorted.empty());
+  std::size_t low = 0;
+  std::size_t high = sorted.size();
+  while (high - low > 1) {
+    const int bit = common_prefix_bits(sorted[low], sorted[high - 1]);
+    const auto first_set = std::partition_point(
+        sorted.begin() + static_cast<std::ptrdiff_t>(low),
+        sorted.begin() + static_cast<std::ptrdiff_t>(high),
+        [bit](const NodeId& id) { return !id.bit(bit); });
+    const auto middle = static_cast<std::size_t>(first_set - sorted.begin());
+    (target.bit(bit) ? low : high) = middle;
+  }
+  return low;
+}
+
+std::pair<std::size_t, std::size_t> IdIndex::bucket(std::span<const NodeId> sorted,
+                                                    const NodeId& self, int bits) {
+  if (bits >= id_bits) return {0, 0};
+  // The ids of one bucket are a subtree: the same first bits as ours, then the other one.
+  NodeId first = self;
+  NodeId last = self;
+  for (int bit = bits; bit < id_bits; ++bit) {
+    const auto byte = static_cast<std::size_t>(bit / 8);
+    const auto mask = static_cast<std::uint8_t>(0x80 >> bit % 8);
+    const bool value = bit == bits ? !self.bit(bit) : false;
+    first.bytes[byte] = static_cast<std::uint8_t>(value ? first.bytes[byte] | mask
+                                                        : first.bytes[byte] & ~mask);
+    const bool last_value = bit == bits ? !self.bit(bit) : true;
+    last.bytes[byte] = static_cast<std::uint8_t>(last_value ? last.bytes[byte] | mask
+                                                            : last.bytes[byte] & ~mask);
+  }
+  const auto low = std::ranges::lower_bound(sorted, first);
+  const auto high = std::ranges::upper_bound(sorted, last);
+  return {static_cast<std::size_t>(low - sorted.begin()),
+          static_cast<std::size_t>(high - sorted.begin())};
+}
+
+namespace {
+
+// Whether one operator's network would fill more than its share of a bucket. Addresses that only
+// this machine or site can dial are under its own control, and don't count.
+bool crowds(std::span<const ContactPtr> bucket, const Contact& contact) {
+  const auto subnet_of = [](const Contact& c) -> std::optional<std::uint64_t> {
+    for (const Address& address : c.record.addresses) {
+      if (address.reach() == Reach::world) return subnet_of_host(address.host);
+    }
+    return std::nullopt;
+  };
+  const auto subnet = subnet_of(contact);
+  if (!subnet) return false;
+  const auto neighbours = std::ranges::count_if(
+      bucket, [&](const ContactPtr& other) { return subnet_of(*other) == subnet; });
+  return static_cast<std::size_t>(neighbours) >= limits::contacts_per_subnet;
+}
+
+}  // namespace
+
+// ---- Links ------------------------------------------------------------------------------------------
+
+std::size_t Table::place_of(const NodeId& peer) const {
+  return static_cast<std::size_t>(std::ranges::lower_bound(peers_, peer, {}, &LinkedPeer::id) -
+                                  peers_.begin());
+}
+
+bool Table::add(LinkedPeer peer) {
+  const std::size_t at = place_of(peer.id);
+  if (at < peers_.size() && peers_[at].id == peer.id) return false;
+  if (peer.relays) {
+    relay_ids_.insert(std::ranges::lower_bound(relay_ids_, peer.id), peer.id);
+  }
+  peers_.insert(peers_.begin() + static_cast<std::ptrdiff_t>(at), std::move(peer));
+  return true;
+}
+
+bool Table::remove(const NodeId& peer) {
+  const std::size_t at = place_of(peer);
+  if (at == peers_.size() || peers_[at].id != peer) return false;
+  set_relays(peer, false);
+  peers_.erase(peers_.begin() + static_cast<std::ptrdiff_t>(at));
+  return true;
+}
+
+LinkedPeer* Table::find(const NodeId& peer) {
+  return const_cast<LinkedPeer*>(std::as_const(*this).find(peer));
+}
+
+const LinkedPeer* Table::find(const NodeId& peer) const {
+  const std::size_t at = place_of(peer);
+  return at < peers_.size() && peers_[at].id == peer ? &peers_[at] : nullptr;
+}
+
+void Table::set_relays(const NodeId& peer, bool relays) {
+  LinkedPeer* const found = find(peer);
+  if (found == nullptr || found->relays == relays) return;
+  found->relays = relays;
+  const auto at = std::ranges::lower_bound(relay_ids_, peer);
+  if (relays) {
+    relay_ids_.insert(at, peer);
+  } else {
+    relay_ids_.erase(at);
+  }
+}
+
+const LinkedPeer* Table::closest_relay(const NodeId& target) const {
+  if (relay_ids_.empty()) return nullptr;
+  return find(relay_ids_[IdIndex::closest(relay_ids_, target)]);
+}
+
+const LinkedPeer* Table::closest_relay(const NodeId& target,
+                                       std::span<const NodeId> avoided) const {
+  const NodeId* best = nullptr;
+  for (const NodeId& id : relay_ids_) {
+    if (std::ranges::find(avoided, id) != avoided.end()) continue;
+    if (best == nullptr || is_closer(id, *best, target)) best = &id;
+  }
+  return best == nullptr ? nullptr : find(*best);
+}
+
+std::vector<NodeId> Table::siblings() const {
+  std::vector<NodeId> closest(std::min(relay_ids_.size(), limits::siblings));
+  std::ranges::partial_sort_copy(
+      relay_ids_, closest,
+      [this](const NodeId& a, const NodeId& b) { return is_closer(a, b, self_); });
+  return closest;
+}
+
+bool Table::is_sibling(const NodeId& peer) const {
+  const auto closer = std::ranges::count_if(
+      relay_ids_, [&](const NodeId& id) { return is_closer(id, peer, self_); });
+  return static_cast<std::size_t>(closer) < limits::siblings;
+}
+
+std::span<const NodeId> Table::relay_ids_in_bucket(int bucket) const {
+  const auto [low, high] = IdIndex::bucket(relay_ids_, self_, bucket);
+  return std::span{relay_ids_}.subspan(low, high - low);
+}
+
+std::size_t Table::relays_in_bucket(int bucket) const {
+  const auto [low, high] = IdIndex::bucket(relay_ids_, self_, bucket);
+  return high - low;
+}
+
+int Table::sibling_depth() const {
+  const std::vector<NodeId> closest = siblings();
+  if (closest.size() < limits::siblings) return 0;
+  return common_prefix_bits(self_, closest.back());
+}
+
+// ---- Contacts -----------------------------------------------------------------------------------------
+
+bool Table::learn(const ContactPtr& contact, bool from_experience) {
+  if (contact->id == self_) return false;
+  if (LinkedPeer* const peer = find(contact->id)) {
+    if (peer->contact != nullptr && peer->contact->record.sequence >= contact->record.sequence) {
+      return false;
+    }
+    peer->contact = contact;
+  }
+  const auto index = static_cast<std::size_t>(common_prefix_bits(self_, contact->id));
+  if (index >= buckets_.size()) buckets_.resize(index + 1);
+  std::vector<ContactPtr>& bucket = buckets_[index];
+  const auto known = std::ranges::find(bucket, contact->id, [](const ContactPtr& c) { return c->id; });
+  if (known != bucket.end()) {
+    if ((*known)->record.sequence >= contact->record.sequence) return false;
+    *known = contact;
+    return true;
+  }
+  if (!from_experience && crowds(bucket, *contact)) return false;
+  // The bound is for those not linked: peers are bounded by the links.
+  const auto is_unlinked = [this](const ContactPtr& c) { return find(c->id) == nullptr; };
+  if (static_cast<std::size_t>(std::ranges::count_if(bucket, is_unlinked)) >=
+      limits::contacts_per_bucket) {
+    // One that we have met, or that belongs beside us, takes the place of the one farthest from us.
+    if (!from_experience && !is_sibling(contact->id)) return false;
+    auto victim = bucket.end();
+    for (auto at = bucket.begin(); at != bucket.end(); ++at) {
+      if (is_unlinked(*at) && (victim == bucket.end() || is_closer((*victim)->id, (*at)->id, self_))) {
+        victim = at;
+      }
+    }
+    *victim = contact;
+    return true;
+  }
+  bucket.push_back(contact);
+  ++contact_count_;
+  return true;
+}
+
+void Table::forget(const NodeId& id) {
+  const auto index = static_cast<std::size_t>(common_prefix_bits(self_, id));
+  if (index >= buckets_.size()) return;
+  contact_count_ -=
+      std::erase_if(buckets_[index], [&](const ContactPtr& contact) { return contact->id == id; });
+}
+
+ContactPtr Table::contact(const NodeId& id) const {
+  if (const LinkedPeer* const peer = find(id); peer != nullptr && peer->contact != nullptr) {
+    return peer->contact;
+  }
+  for (const ContactPtr& contact : contacts_in_bucket(common_prefix_bits(self_, id))) {
+    if (contact->id == id) return contact;
+  }
+  return nullptr;
+}
+
+std::span<const ContactPtr> Table::contacts_in_bucket(int bucket) const {
+  const auto index = static_cast<std::size_t>(bucket);
+  return index < buckets_.size() ? std::span<const ContactPtr>{buckets_[index]}
+                                 : std::span<const ContactPtr>{};
+}
+
+std::vector<ContactPtr> Table::closest_contacts(const NodeId& target, std::size_t count,
+                                                bool only_linked) const {
+  std::vector<ContactPtr> all;
+  for (const LinkedPeer& peer : peers_) {
+    if (peer.contact != nullptr && peer.contact->is_dialable()) all.push_back(peer.contact);
+  }
+  if (!only_linked) {
+    for (const std::vector<ContactPtr>& bucket : buckets_) {
+      for (const ContactPtr& contact : bucket) {
+        if (contact->is_dialable() && find(contact->id) == nullptr) all.push_back(contact);
+      }
+    }
+  }
+  const auto closer = [&](const ContactPtr& a, const ContactPtr& b) {
+    return is_closer(a->id, b->id, target);
+  };
+  const std::size_t wanted = std::min(count, all.size());
+  std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(wanted), closer);
+  all.resize(wanted);
+  return all;
+}
+
+}  // namespace peer_relay
