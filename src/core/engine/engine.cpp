@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: MIT
+#include "core/engine/engine.hpp"
+
+#include <set>
+#include <utility>
+
+#include "core/delivery/delivery.hpp"
+#include "core/link/links.hpp"
+#include "core/membership/membership.hpp"
+#include "core/route/router.hpp"
+#include "core/route/tracer.hpp"
+#include "core/session/sessions.hpp"
+#include "core/table/table.hpp"
+#include "core/wire/envelope.hpp"
+#include "core/wire/overlay.hpp"
+
+namespace peer_relay {
+
+namespace {
+
+NetworkHash hash_of_network(const std::string& name, Crypto& crypto) {
+  NetworkHash hash{};
+  const BytesView parts[] = {as_bytes(name)};
+  crypto.hash(parts, hash);
+  return hash;
+}
+
+std::uint32_t random_epoch(Crypto& crypto) {
+  std::array<std::uint8_t, 4> bytes{};
+  crypto.random(bytes);
+  return static_cast<std::uint32_t>(bytes[0] | bytes[1] << 8 | bytes[2] << 16) |
+         static_cast<std::uint32_t>(bytes[3]) << 24;
+}
+
+bool is_of_session(EnvelopeKind kind) {
+  return kind >= EnvelopeKind::session_open && kind <= EnvelopeKind::session_unknown;
+}
+
+}  // namespace
+
+struct Engine::Rooms {
+  Rooms(EngineOptions options, const Identity& identity, Crypto& port, std::uint64_t seed,
+        TimePoint at);
+
+  // What arrives.
+  void frame(LinkId from, const Frame& frame);
+  void route(LinkId from, MutableBytes body);
+  void forward(LinkId from, const Envelope& envelope, const Step& step, MutableBytes body);
+  void arrived(const Envelope& envelope, MutableBytes body);
+  void unreachable(const NodeId& where, const Unreachable& notice);
+
+  // What is wished.
+  void grant_all();
+  void grant(std::monostate) {}
+  void grant(RouteWish wish);
+  void grant(SealWish wish);
+  void grant(const ContentLeft& left) { delivery.handle(left, now, out); }
+  void grant(const ContentFailed& failed) { delivery.handle(failed, now, out); }
+  void grant(const LinkUp& up) { membership.handle(up, now, out); }
+  void grant(const LinkMoved& moved) { membership.handle(moved); }
+  void grant(const LinkDown& down) { membership.handle(down, now, out); }
+  void grant(const FrameWish& frame) { links.send(frame, out); }
+  void grant(const CloseWish& wish) { links.close(wish, now, out); }
+  void grant(const DialWish& wish);
+  void grant(NotifyWish wish) { actions.push(Notify{std::move(wish.event)}); }
+
+  void drop(const Envelope& envelope, DropReason reason);
+  bool transmit(LinkId link, const Envelope& envelope);
+  Peer describe(const LinkedPeer& peer) const;
+
+  Crypto& crypto;
+  TimePoint now;
+  NetworkHash network;
+  Random random;
+  Outbox out;
+  Table table;
+  Links links;
+  Router router;
+  Tracer tracer;
+  Membership membership;
+  Sessions sessions;
+  Delivery delivery;
+  std::set<DialId> probes;  // dials that only look who answers; bounded by limits::probes_max
+  Ring<Action> actions;
+};
+
+Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& port,
+                     std::uint64_t seed, TimePoint at)
+    : crypto(port),
+      now(at),
+      network(hash_of_network(options.network, port)),
+      random(seed),
+      table(identity.id),
+      links(identity, port,
+            {.network = options.network,
+             .network_hash = network,
+             .agent = options.agent,
+             .handshake_timeout = options.handshake_timeout,
+             .ping_after = options.ping_after,
+             .link_dead_after = options.link_dead_after,
+             .relay_bytes_per_second = options.limits.relay_bytes_per_second,
+             .relay_frames_per_second = options.limits.relay_frames_per_second}),
+      router(table, random.split(), options.limits.notices_per_second),
+      tracer(random.split()),
+      membership(identity, table, port, random.split(),
+                 {.network = network,
+                  .bootstrap = std::move(options.bootstrap),
+                  .advertise = std::move(options.advertise),
+                  .listen_port = options.listen_port,
+                  .listen_scheme = options.listen_scheme,
+                  .listens_on_loopback = options.listens_on_loopback,
+                  .cached_contacts = std::move(options.cached_contacts),
+                  .limits = options.limits,
+                  .unix_ms_at_zero = options.unix_ms_at_zero}),
+      sessions(identity, port, random.split(),
+               {.network = network,
+                .sessions_max = options.limits.sessions_max,
+                .unix_ms_at_zero = options.unix_ms_at_zero,
+                .started = at}),
+      delivery(random.split(), random_epoch(port)) {
+  links.set_own_contact(
+      [](const void* context, std::string_view remote_host) {
+        return static_cast<const Membership*>(context)->own_contact(remote_host);
+      },
+      &membership);
+}
+
+Engine::Engine(EngineOptions options, const Identity& identity, Crypto& crypto, std::uint64_t seed,
+               TimePoint now)
+    : rooms_(std::make_unique<Rooms>(std::move(options), identity, crypto, seed, now)) {}
+
+Engine::~Engine() = default;
+
+const NodeId& Engine::id() const { return rooms_->table.self(); }
+
+// ---- What happened ------------------------------------------------------------------------------------
+
+void Engine::start(TimePoint now) {
+  rooms_->now = now;
+  rooms_->membership.start(now, rooms_->out);
+}
+
+void Engine::link_opened(LinkId link, LinkOrigin origin, TimePoint now) {
+  Rooms& r = *rooms_;
+  r.now = now;
+  const bool is_probe = origin.dial && r.probes.erase(*origin.dial) > 0;
+  r.links.opened(link,
+                 {.dial = origin.dial,
+                  .probe = is_probe,
+                  .remote = std::move(origin.remote),
+                  .remote_host = std::move(origin.remote_host),
+                  .channel_binding = std::move(origin.channel_binding)},
+                 now, r.out);
+}
+
+void Engine::link_received(LinkId link, MutableBytes message, TimePoint now) {
+  Rooms& r = *rooms_;
+  r.now = now;
+  auto batch = r.links.received(link, message, now, r.out);
+  if (!batch) return;
+  while (const auto frame = batch->next()) r.frame(link, *frame);
+  r.links.batch_done(link, batch->is_broken(), now, r.out);
+}
+
+void Engine::link_writable(LinkId link, TimePoint now) {
+  rooms_->now = now;
+  rooms_->links.writable(link);
+}
+
+void Engine::link_closed(LinkId link, CloseReason reason, TimePoint now) {
+  rooms_->now = now;
+  rooms_->links.closed(link, reason, rooms_->out);
+}
+
+void Engine::dial_failed(DialId dial, DialError error, TimePoint now) {
+  rooms_->now = now;
+  rooms_->probes.erase(dial);
+  rooms_->membership.dial_failed(dial, error, now, rooms_->out);
+}
+
+void Engine::wake(TimePoint now) {
+  Rooms& r = *rooms_;
+  r.now = now;
+  r.links.wake(now, r.out);
+  r.tracer.wake(now, r.out);
+  r.membership.wake(now, r.out);
+  r.sessions.wake(now, r.out);
+  r.delivery.wake(now, r.out);
+}
+
+void Engine::Rooms::frame(LinkId from, const Frame& frame) {
+  ++out.stats().frames_in;
+  switch (FrameKind{frame.kind}) {
+    case FrameKind::route:
+      return route(from, frame.body);
+    case FrameKind::ping:
+    case FrameKind::pong:
+    case FrameKind::goodbye:
+      return links.handle(from, frame, now, out);
+    case FrameKind::contacts: {
+      const auto contacts = decode_neighbour_contacts(frame.body);
+      if (!contacts) return out.drop(DropReason::malformed);
+      const auto facts = links.facts(from);
+      const bool is_local = reach_of_host(links.remote_host(from)) == Reach::loopback;
+      return membership.handle(*contacts, facts ? &facts->id : nullptr, is_local, now, out);
+    }
+    case FrameKind::dial_back: {
+      const auto request = decode_dial_back(frame.body);
+      const auto facts = links.facts(from);
+      if (!request) return out.drop(DropReason::malformed);
+      if (!facts) return out.drop(DropReason::not_open);
+      return membership.handle(*request, facts->id, facts->remote_host, now, out);
+    }
+    case FrameKind::dial_back_result: {
+      const auto result = decode_dial_back_result(frame.body);
+      const auto facts = links.facts(from);
+      if (!result) return out.drop(DropReason::malformed);
+      if (!facts) return out.drop(DropReason::not_open);
+      return membership.handle(*result, facts->id, now, out);
+    }
+  }
+  out.drop(DropReason::unknown_frame);
+}
+
+void Engine::Rooms::route(LinkId from, MutableBytes body) {
+  const auto envelope = decode_envelope(body);
+  if (!envelope) return out.drop(DropReason::malformed);
+  if (envelope->source == table.self()) {
+    // Ours, back by a way around; or somebody's lie. Its way ended here in either case.
+    out.drop(DropReason::forged_source);
+    return unreachable(table.self(), {.reason = UnreachableReason::dead_end,
+                                      .kind = envelope->kind,
+                                      .tag = envelope->tag,
+                                      .target = envelope->target});
+  }
+  const Step step = router.step(*envelope);
+  switch (step.act) {
+    case Step::Act::deliver:
+      return arrived(*envelope, body);
+    case Step::Act::forward:
+      return forward(from, *envelope, step, body);
+    case Step::Act::drop:
+      return drop(*envelope, step.reason);
+  }
+}
+
+// Most of what a relay does: one byte is written, and the rest copied once.
+void Engine::Rooms::forward(LinkId from, const Envelope& envelope, const Step& step,
+                            MutableBytes body) {
+  const std::size_t bytes = frame_header_bytes + body.size();
+  if (!links.may_relay(from, bytes, now)) return drop(envelope, DropReason::rate_limited);
+  if (!links.has_room(step.link, bytes, false)) return drop(envelope, DropReason::queue_full);
+  Bytes& batch = *links.batch_for(step.link, bytes);
+  if (step.drop_via) {
+    Envelope onward = envelope;
+    onward.via.reset();
+    onward.hops_left = static_cast<std::uint8_t>(envelope.hops_left - 1);
+    append_route_frame(onward, batch);
+  } else {
+    body[envelope_hops_at] = static_cast<std::uint8_t>(envelope.hops_left - 1);
+    append_frame(FrameKind::route, body, batch);
+  }
+  ++out.stats().frames_out;
+  ++out.stats().transmissions;
+  ++out.stats().envelopes_relayed;
+  out.stats().relayed_bytes += bytes;
+}
+
+void Engine::Rooms::drop(const Envelope& envelope, DropReason reason) {
+  out.drop(reason);
+  router.give_notice(envelope, reason, now, out);
+}
+
+void Engine::Rooms::arrived(const Envelope& envelope, MutableBytes frame_body) {
+  ++out.stats().envelopes_arrived;
+  const MutableBytes body = frame_body.last(envelope.body.size());
+  switch (envelope.kind) {
+    case EnvelopeKind::lookup: {
+      const auto lookup = decode_lookup(body);
+      if (!lookup) return out.drop(DropReason::malformed);
+      return membership.handle(envelope, *lookup, now, out);
+    }
+    case EnvelopeKind::contacts: {
+      const auto answer = decode_lookup_answer(body);
+      if (!answer) return out.drop(DropReason::malformed);
+      if (tracer.answered(envelope.source, answer->nonce, now, out)) return;
+      if (!membership.handle(*answer, now, out)) out.drop(DropReason::contact_unwanted);
+      return;
+    }
+    case EnvelopeKind::unreachable: {
+      const auto notice = decode_unreachable(body);
+      if (!notice) return out.drop(DropReason::malformed);
+      return unreachable(envelope.source, *notice);
+    }
+    case EnvelopeKind::session_open:
+    case EnvelopeKind::session_answer:
+    case EnvelopeKind::session_finish:
+    case EnvelopeKind::session_data:
+    case EnvelopeKind::session_unknown: {
+      const auto opened = sessions.handle(envelope, body, now, out);
+      if (!opened) return;
+      for (const BytesView content : opened->contents) {
+        delivery.handle(opened->from, opened->hops_left, content, now, out);
+      }
+      return;
+    }
+  }
+  out.drop(DropReason::unknown_frame);
+}
+
+void Engine::Rooms::unreachable(const NodeId& where, const Unreachable& notice) {
+  if (notice.kind == EnvelopeKind::lookup) {
+    tracer.unreachable(where, notice, now, out);
+    return;
+  }
+  if (!is_of_session(notice.kind)) return;
+  const bool plausible = router.is_plausible_end(where, notice.target);
+  if (sessions.unreachable(notice.tag, notice.reason, where, plausible, now, out)) return;
+  if (delivery.unreachable(notice.tag, notice.reason, where, plausible, now, out)) return;
+  out.drop(DropReason::notice_unasked);
+}
+
+// ---- What the application asks ------------------------------------------------------------------------
+
+Result<MessageId> Engine::send(const NodeId& to, Payload payload, TimePoint now) {
+  Rooms& r = *rooms_;
+  r.now = now;
+  if (to == id()) return std::unexpected(Error::to_self);
+  if (payload.bytes.size() > limits::payload_bytes_max) {
+    return std::unexpected(Error::payload_too_large);
+  }
+  const MessageId message = r.delivery.send(to, std::move(payload), now, r.out);
+  if (message == 0) return std::unexpected(Error::queue_full);
+  return message;
+}
+
+Result<MessageId> Engine::send(const NodeId& to, Payload payload, AcknowledgedSend how,
+                               TimePoint now) {
+  Rooms& r = *rooms_;
+  r.now = now;
+  if (to == id()) return std::unexpected(Error::to_self);
+  if (payload.bytes.size() > limits::payload_bytes_max) {
+    return std::unexpected(Error::payload_too_large);
+  }
+  return r.delivery.send(to, std::move(payload), {.timeout = how.timeout, .probe = how.probe}, now,
+                         r.out);
+}
+
+void Engine::connect(const NodeId& to, TimePoint now) {
+  rooms_->now = now;
+  rooms_->membership.connect(to, now, rooms_->out);
+}
+
+void Engine::connect(const Address& address, TimePoint now) {
+  rooms_->now = now;
+  rooms_->membership.connect(address, now, rooms_->out);
+}
+
+void Engine::disconnect(const NodeId& peer, TimePoint now) {
+  rooms_->now = now;
+  rooms_->membership.disconnect(peer, now, rooms_->out);
+}
+
+std::uint64_t Engine::trace(const NodeId& to, TimePoint now) {
+  rooms_->now = now;
+  return rooms_->tracer.start(to, now, rooms_->out);
+}
+
+void Engine::shut_down(TimePoint now) {
+  Rooms& r = *rooms_;
+  r.now = now;
+  r.membership.stop();
+  r.delivery.abandon_all(now, r.out);
+  r.grant_all();  // what was being said is said before the goodbye
+  r.links.close_all(CloseReason::shutdown, now, r.out);
+}
+
+bool Engine::is_shut_down() const { return rooms_->links.size() == 0; }
+
+// ---- What is wished -------------------------------------------------------------------------------------
+
+void Engine::Rooms::grant_all() {
+  do {
+    while (!out.empty()) {
+      std::visit([this](auto&& wish) { grant(std::forward<decltype(wish)>(wish)); }, out.take());
+    }
+    membership.settle(now, out);
+    delivery.set_connected(membership.is_joined(), now, out);
+  } while (!out.empty());
+}
+
+void Engine::Rooms::grant(RouteWish wish) {
+  const Envelope envelope{.kind = wish.kind,
+                          .closest = wish.closest,
+                          .hops_left = wish.hops_left,
+                          .tag = wish.tag,
+                          .target = wish.target,
+                          .source = table.self(),
+                          .via = wish.via,
+                          .home = membership.home(),
+                          .body = wish.body};
+  ++out.stats().envelopes_originated;
+  const Step step = router.first_step(envelope, wish.attempt, membership.relays());
+  if (step.act == Step::Act::forward) {
+    Envelope onward = envelope;
+    if (step.set_via) onward.via = step.set_via;
+    if (transmit(step.link, onward)) return links.recycle(std::move(wish.body));
+    out.drop(DropReason::queue_full);
+  } else if (step.act == Step::Act::deliver) {
+    // A lookup for which nobody is closer than ourselves: there is nobody to learn of.
+    const auto lookup = decode_lookup(wish.body);
+    if (lookup) membership.handle(LookupAnswer{.nonce = lookup->nonce, .contacts = {}}, now, out);
+    return;
+  } else {
+    out.drop(step.reason);
+  }
+  const auto reason = step.act == Step::Act::forward ? UnreachableReason::queue_full
+                      : table.peers().empty()        ? UnreachableReason::no_links
+                                                     : UnreachableReason::dead_end;
+  unreachable(table.self(), {.reason = reason,
+                             .kind = wish.kind,
+                             .tag = wish.tag,
+                             .target = wish.target});
+}
+
+bool Engine::Rooms::transmit(LinkId link, const Envelope& envelope) {
+  const std::size_t bytes = route_frame_bytes(envelope);
+  if (!links.has_room(link, bytes, !is_of_session(envelope.kind))) return false;
+  append_route_frame(envelope, *links.batch_for(link, bytes));
+  ++out.stats().frames_out;
+  ++out.stats().transmissions;
+  return true;
+}
+
+void Engine::Rooms::grant(SealWish wish) {
+  std::optional<PublicKey> key;
+  if (const ContactPtr contact = table.contact(wish.to)) key = contact->record.key;
+  sessions.seal(std::move(wish), key, now, out);
+}
+
+void Engine::Rooms::grant(const DialWish& wish) {
+  if (wish.probe) probes.insert(wish.dial);
+  actions.push(Dial{.dial = wish.dial, .address = wish.address});
+}
+
+// ---- What to do -----------------------------------------------------------------------------------------
+
+std::optional<Action> Engine::next_action() {
+  Rooms& r = *rooms_;
+  if (r.actions.empty()) r.grant_all();
+  if (r.actions.empty()) {
+    if (auto outgoing = r.links.next_outgoing(r.now, r.out)) {
+      if (outgoing->has_message) {
+        r.actions.push(Transmit{outgoing->link, std::move(outgoing->message)});
+      }
+      if (outgoing->then_close) r.actions.push(CloseLink{outgoing->link, *outgoing->then_close});
+    }
+  }
+  if (r.actions.empty()) return std::nullopt;
+  return r.actions.pop();
+}
+
+TimePoint Engine::next_wake() const {
+  const Rooms& r = *rooms_;
+  return std::min({r.links.next_wake(), r.tracer.next_wake(), r.membership.next_wake(),
+                   r.sessions.next_wake(), r.delivery.next_wake()});
+}
+
+// ---- What there is ----------------------------------------------------------------------------------------
+
+Peer Engine::Rooms::describe(const LinkedPeer& peer) const {
+  Peer out_peer{.id = peer.id,
+                .dialed = peer.dialed,
+                .address = {},
+                .agent = {},
+                .bucket = common_prefix_bits(table.self(), peer.id),
+                .sibling = peer.relays && table.is_sibling(peer.id),
+                .age = now - peer.since};
+  if (const auto facts = links.facts(peer.link)) {
+    out_peer.address = facts->remote;
+    out_peer.agent = facts->agent;
+    out_peer.round_trip = facts->round_trip;
+    out_peer.batches_in = facts->batches_in;
+    out_peer.batches_out = facts->batches_out;
+    out_peer.bytes_in = facts->bytes_in;
+    out_peer.bytes_out = facts->bytes_out;
+    out_peer.frames_relayed = facts->frames_relayed;
+  }
+  return out_peer;
+}
+
+std::vector<Peer> Engine::peers(TimePoint now) const {
+  rooms_->now = now;
+  std::vector<Peer> peers;
+  for (const LinkedPeer& peer : rooms_->table.peers()) peers.push_back(rooms_->describe(peer));
+  return peers;
+}
+
+std::optional<Peer> Engine::peer(const NodeId& id, TimePoint now) const {
+  rooms_->now = now;
+  const LinkedPeer* const peer = rooms_->table.find(id);
+  if (peer == nullptr) return std::nullopt;
+  return rooms_->describe(*peer);
+}
+
+Stats Engine::stats() const {
+  const Rooms& r = *rooms_;
+  Stats stats = r.out.stats();
+  stats.links = r.table.peers().size();
+  stats.handshakes = r.links.handshakes();
+  stats.contacts = r.table.contacts();
+  stats.sessions = r.sessions.size();
+  stats.queued_bytes = r.links.queued_bytes();
+  stats.waiting = r.delivery.waiting() + r.sessions.waiting();
+  stats.joined = r.membership.is_joined();
+  return stats;
+}
+
+std::vector<Bytes> Engine::peer_cache() const { return rooms_->membership.peer_cache(); }
+
+std::uint64_t Engine::peer_cache_version() const {
+  return rooms_->membership.peer_cache_version();
+}
+
+bool Engine::is_joined() const { return rooms_->membership.is_joined(); }
+
+void Engine::recycle(Bytes buffer) { rooms_->links.recycle(std::move(buffer)); }
+
+}  // namespace peer_relay

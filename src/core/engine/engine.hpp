@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+//
+// The heart of a node, without sockets, threads or clocks. A host tells it what happened and what
+// time it is, then takes its actions out until there are none and wakes it when it asks:
+//
+//   engine.link_received(link, batch, now);
+//   while (auto action = engine.next_action()) host.perform(std::move(*action));
+//   host.wake_at(engine.next_wake());
+//
+// (drive.hpp holds that loop.) One thread runs one engine. The same calls at the same times, with
+// the same crypto port and seed, give the same actions: no decision depends on anything else.
+//
+// This room wires the others together: each input goes to the room that it concerns, each wish to
+// the room or the host that can grant it. What should be done is decided in those rooms.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/crypto/crypto.hpp"
+#include "core/crypto/identity.hpp"
+#include "core/outbox.hpp"
+#include "peer_relay/bytes.hpp"
+#include "peer_relay/events.hpp"
+#include "peer_relay/limits.hpp"
+#include "peer_relay/time.hpp"
+
+namespace peer_relay {
+
+/// An application's send that wants to know.
+struct AcknowledgedSend {
+  Duration timeout = limits::acknowledged_timeout;
+  bool probe = false;
+};
+
+struct EngineOptions {
+  std::string network = "peer-relay";
+  std::string agent = "peer-relay";
+  std::vector<Address> bootstrap;
+  std::vector<Address> advertise;   ///< as configured; empty: find out
+  /// The port that others could dial, if the host listens; and how.
+  std::optional<std::uint16_t> listen_port;
+  Scheme listen_scheme = Scheme::ws;
+  bool listens_on_loopback = false;  ///< 127.0.0.1 or ::1 reaches the port
+  std::vector<Bytes> cached_contacts;  ///< what peer_cache() gave before; may be too old to be valid
+  Limits limits;
+  Duration handshake_timeout = limits::handshake_timeout;
+  Duration ping_after = limits::ping_after;
+  Duration link_dead_after = limits::link_dead_after;
+  std::int64_t unix_ms_at_zero = 0;  ///< the wall clock, in ms since 1970, at TimePoint{}
+};
+
+/// How a link came to be.
+struct LinkOrigin {
+  std::optional<DialId> dial;   ///< ours, or the other side's if nothing
+  std::string remote;           ///< URL dialed or "ip:port", for people
+  std::string remote_host;      ///< the other side's IP address, in text
+  Bytes channel_binding;        ///< for the handshake's prologue; empty but for WebRTC
+};
+
+// Actions.
+struct Transmit {
+  LinkId link{};
+  Bytes batch;  ///< one whole message; the buffer may come back by recycle()
+};
+struct Dial {
+  DialId dial{};
+  Address address;
+};
+struct CloseLink {
+  LinkId link{};
+  CloseReason reason = CloseReason::shutdown;  ///< what is transmitted already still leaves
+};
+struct Notify {
+  decltype(NotifyWish::event) event;
+};
+using Action = std::variant<Transmit, Dial, CloseLink, Notify>;
+
+class Engine {
+ public:
+  Engine(EngineOptions options, const Identity& identity, Crypto& crypto, std::uint64_t seed,
+         TimePoint now);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const NodeId& id() const;
+
+  // ---- What happened ---------------------------------------------------------------------------
+
+  /// Begins to join. Call it once, when the host listens.
+  void start(TimePoint now);
+  void link_opened(LinkId link, LinkOrigin origin, TimePoint now);
+  /// One message of the link; opened in place, not kept.
+  void link_received(LinkId link, MutableBytes message, TimePoint now);
+  /// All that was transmitted on the link has been taken by the operating system.
+  void link_writable(LinkId link, TimePoint now);
+  /// Also follows a CloseLink. Unknown links are ignored.
+  void link_closed(LinkId link, CloseReason reason, TimePoint now);
+  void dial_failed(DialId dial, DialError error, TimePoint now);
+  void wake(TimePoint now);
+
+  // ---- What the application asks ------------------------------------------------------------------
+
+  Result<MessageId> send(const NodeId& to, Payload payload, TimePoint now);
+  Result<MessageId> send(const NodeId& to, Payload payload, AcknowledgedSend how, TimePoint now);
+  /// NotifyWish::ConnectDone follows exactly once.
+  void connect(const NodeId& to, TimePoint now);
+  void connect(const Address& address, TimePoint now);
+  void disconnect(const NodeId& peer, TimePoint now);
+  /// NotifyWish::Traced follows for each hop, under the number returned.
+  std::uint64_t trace(const NodeId& to, TimePoint now);
+  /// Says goodbye everywhere. When is_shut_down() turns true nothing is left to be said.
+  void shut_down(TimePoint now);
+  bool is_shut_down() const;
+
+  // ---- What to do -------------------------------------------------------------------------------
+
+  std::optional<Action> next_action();
+  /// never, if nothing is due.
+  TimePoint next_wake() const;
+
+  // ---- What there is ------------------------------------------------------------------------------
+
+  std::vector<Peer> peers(TimePoint now) const;
+  std::optional<Peer> peer(const NodeId& id, TimePoint now) const;
+  Stats stats() const;
+  /// The contacts to start from next time, best first; at most limits::peer_cache_max.
+  std::vector<Bytes> peer_cache() const;
+  /// Grows whenever peer_cache() would give something new.
+  std::uint64_t peer_cache_version() const;
+  bool is_joined() const;
+
+  /// Gives a transmitted buffer back, so that a busy link allocates nothing.
+  void recycle(Bytes buffer);
+
+ private:
+  struct Rooms;
+  std::unique_ptr<Rooms> rooms_;
+};
+
+}  // namespace peer_relay

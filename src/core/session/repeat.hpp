@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "core/wire/envelope.hpp"
+#include "peer_relay/bytes.hpp"
+#include "peer_relay/limits.hpp"
+#include "peer_relay/reasons.hpp"
+#include "peer_relay/time.hpp"
+
+namespace peer_relay {
+
+/// A handshake message of ours that is sent again, each time by another path and after twice the
+/// pause, until it is answered or its time is up.
+class Repeat {
+ public:
+  Repeat(EnvelopeKind kind, Bytes body, TimePoint now)
+      : kind_(kind),
+        body_(std::move(body)),
+        deadline_(now + limits::session_handshake_timeout),
+        next_(now) {}
+
+  /// Counts a transmission under this tag; says which it is, from 0.
+  std::uint8_t note_sent(std::uint32_t tag, TimePoint now) {
+    tags_.push_back(tag);
+    sent_ = now;
+    next_ = std::min(deadline_, now + pause_);
+    pause_ *= 2;
+    reason_ = UnreachableReason::none;
+    return static_cast<std::uint8_t>(tags_.size() - 1);
+  }
+
+  /// The time for the whole goes on; the bytes are others.
+  void replace(Bytes body) { body_ = std::move(body); }
+
+  void turned_back(UnreachableReason reason, const NodeId& where) {
+    reason_ = reason;
+    where_ = where;
+  }
+
+  EnvelopeKind kind() const { return kind_; }
+  const Bytes& body() const { return body_; }
+  bool is_due(TimePoint now) const { return now >= next_; }
+  bool is_over(TimePoint now) const { return now >= deadline_; }
+  TimePoint next() const { return next_; }
+  TimePoint sent() const { return sent_; }
+
+  /// Of all transmissions so far: a handful, as the pauses double and notices are few.
+  const std::vector<std::uint32_t>& tags() const { return tags_; }
+
+  bool has_tag(std::uint32_t tag) const { return std::ranges::find(tags_, tag) != tags_.end(); }
+
+  /// Why a transmission came back, and none was sent since; else `none`.
+  UnreachableReason reason() const { return reason_; }
+  const NodeId& where() const { return where_; }
+
+  std::uint8_t notices = 0;  ///< transmissions that found no way
+
+ private:
+  EnvelopeKind kind_;
+  Bytes body_;
+  TimePoint deadline_;
+  TimePoint next_;
+  TimePoint sent_{};
+  Duration pause_ = limits::session_handshake_retry;
+  std::vector<std::uint32_t> tags_;
+  UnreachableReason reason_ = UnreachableReason::none;
+  NodeId where_{};
+};
+
+}  // namespace peer_relay

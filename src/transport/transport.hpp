@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// How the runtime reaches other machines. A transport makes links, which are ordered, reliable
+// channels of whole messages; it knows nothing of what they carry. What it learns it tells its
+// LinkSink, which is the runtime's, and which hands it to the engine.
+//
+// Threads: everything here happens on the node's one thread. No call calls back into the sink before
+// it has returned.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/outbox.hpp"
+#include "peer_relay/address.hpp"
+#include "peer_relay/bytes.hpp"
+#include "peer_relay/reasons.hpp"
+
+namespace peer_relay {
+
+/// A live channel. The runtime owns it, and destroys it after link_closed, or before: then it ends at
+/// once and nothing more is heard of it.
+class Link {
+ public:
+  virtual ~Link() = default;
+
+  /// Queues one message, in order; never blocks. `batch` goes back by LinkSink::recycle.
+  virtual void send(Bytes batch) = 0;
+
+  /// What send() took and the operating system has not.
+  virtual std::size_t queued_bytes() const = 0;
+
+  /// Lets what is queued leave, for a short time, then closes. link_closed follows exactly once.
+  virtual void close(CloseReason reason) = 0;
+
+  /// The URL that was dialed, or the address it came from as "ip:port".
+  virtual const std::string& remote() const = 0;
+};
+
+/// What a transport has to tell.
+class LinkSink {
+ public:
+  virtual ~LinkSink() = default;
+
+  /// A channel is open, TLS and upgrade included. `remote_host` is the other side's IP address.
+  virtual void link_opened(LinkId id, std::unique_ptr<Link> link, std::optional<DialId> dial,
+                           const std::string& remote_host) = 0;
+  virtual void dial_failed(DialId dial, DialError error, const std::string& detail) = 0;
+
+  /// One whole message, which the sink may write in; valid during the call.
+  virtual void link_received(LinkId id, MutableBytes message) = 0;
+
+  /// All that was sent has been taken by the operating system.
+  virtual void link_writable(LinkId id) = 0;
+
+  /// The last that is heard of it.
+  virtual void link_closed(LinkId id, CloseReason reason) = 0;
+
+  /// A connection that was turned away at the door, before any of its bytes were read.
+  virtual void connection_refused() = 0;
+
+  /// A connection that was let in and came to nothing: another protocol, silence, or second thoughts.
+  virtual void connection_failed(CloseReason reason) = 0;
+
+  /// Numbers for new links; a buffer that was sent comes back to be filled again.
+  virtual LinkId next_link_id() = 0;
+  virtual void recycle(Bytes buffer) = 0;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual bool can_dial(const Address& address) const = 0;
+  /// link_opened or dial_failed follows, exactly once.
+  virtual void dial(const Address& address, DialId dial) = 0;
+  /// Stops listening, gives up all dials (they fail as cancelled) and half-open connections.
+  virtual void shut_down() = 0;
+};
+
+}  // namespace peer_relay
