@@ -161,10 +161,8 @@ void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_we
   dirty_ = true;
   switch (ended.purpose) {
     case Purpose::bootstrap:
-      if (met) {
+      if (met && std::ranges::find(options_.bootstrap, ended.address) != options_.bootstrap.end()) {
         bootstrap_ids_[ended.address] = *met;
-      } else if (!dialed_well && table_.peers().empty()) {
-        bootstrap_at_ = std::min(bootstrap_at_, now);  // the next of this round
       }
       return;
     case Purpose::asked:

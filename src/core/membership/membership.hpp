@@ -166,7 +166,7 @@ class Membership {
   bool is_asking(Question question) const;
   void judge_joined(TimePoint now, Outbox& out);
   void end_connect(const NodeId& to, std::optional<Error> error, Outbox& out);
-  void arm();
+  void arm(TimePoint now);
 
   // Our own address and record.
   void consider_observed(const LinkUp& up, TimePoint now, Outbox& out);

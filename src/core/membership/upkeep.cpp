@@ -54,7 +54,7 @@ void Membership::settle(TimePoint now, Outbox& out) {
     if (want_siblings(now, out)) want_fingers(now, out);
     judge_joined(now, out);
   }
-  arm();
+  arm(now);
 }
 
 // The closest that we know of; returns whether all of them are linked, so that farther ones have
@@ -193,10 +193,9 @@ DialId Membership::dial(Dialing dialing, Outbox& out) {
 // Rounds over all addresses there are, in random order, with growing pauses between the rounds; for
 // ever, for as long as there is nobody.
 void Membership::bootstrap(TimePoint now, Outbox& out) {
-  if (now < bootstrap_at_) return;
   std::size_t under_way = dialing(Purpose::bootstrap);
-  if (to_bootstrap_.empty()) {
-    if (under_way > 0) return;
+  if (to_bootstrap_.empty()) {  // a new round
+    if (under_way > 0 || now < bootstrap_at_) return;
     for (const ContactPtr& contact : cached_) {
       for (const Address& address : contact->record.addresses) to_bootstrap_.push_back(address);
     }
@@ -311,16 +310,20 @@ void Membership::wake(TimePoint now, Outbox& out) {
   }
 }
 
-void Membership::arm() {
+void Membership::arm(TimePoint now) {
   TimePoint next = std::min({self_lookup_at_, exchange_at_, recheck_at_, sign_at_});
-  if (table_.peers().empty()) next = std::min(next, bootstrap_at_);
-  if (!joined_) next = std::min(next, join_deadline_);
+  if (table_.peers().empty()) {
+    if (bootstrap_at_ > now) next = std::min(next, bootstrap_at_);  // else dials are under way
+  } else if (!joined_) {
+    next = std::min(next, join_deadline_);
+  }
   for (const auto& [nonce, asking] : lookups_) next = std::min(next, asking.deadline);
   for (const Connecting& connecting : connects_) next = std::min(next, connecting.deadline);
   if (relays()) {
     const auto depth = static_cast<std::size_t>(table_.sibling_depth());
     for (std::size_t bucket = 0; bucket < std::min(depth, cares_.size()); ++bucket) {
-      next = std::min(next, cares_[bucket].next_lookup);
+      // One that is past waits for something else: a dial or a lookup under way, which settles.
+      if (cares_[bucket].next_lookup > now) next = std::min(next, cares_[bucket].next_lookup);
     }
   }
   next_wake_ = next;

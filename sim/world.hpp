@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+//
+// Many engines, one clock, one seed: the network in one thread. A host like the Asio runtime, only
+// that time passes when run_for() says so and links are entries in a queue. Links fail here as they
+// fail outside: they die, stall, go dark while open; nodes are killed, and lie.
+//
+// The same seed and the same calls give the same run, event by event.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "base/random.hpp"
+#include "core/engine/engine.hpp"
+#include "modelled_crypto.hpp"
+#include "sodium/sodium_crypto.hpp"
+
+namespace peer_relay::sim {
+
+/// libsodium, but for entropy, which comes from the seed.
+class SeededCrypto final : public SodiumCrypto {
+ public:
+  explicit SeededCrypto(std::uint64_t seed) : random_(seed) {}
+  void random(MutableBytes out) override {
+    for (std::uint8_t& byte : out) byte = static_cast<std::uint8_t>(random_.next() >> 56);
+  }
+
+ private:
+  Random random_;
+};
+
+/// A node of the world, by its number from 0.
+using NodeNumber = std::size_t;
+
+struct NodeSpec {
+  std::vector<NodeNumber> bootstrap{};
+  bool listens = true;
+  std::string network = "peer-relay";
+  std::vector<Bytes> cached_contacts{};
+  std::optional<SigningSeed> identity{};
+  Limits limits{};
+};
+
+/// Which crypto port a world's engines have: libsodium with seeded entropy, or the model of it.
+enum class CryptoFlavour : std::uint8_t { sodium, modelled };
+
+class World {
+ public:
+  explicit World(std::uint64_t seed, CryptoFlavour flavour = CryptoFlavour::sodium);
+  ~World();
+
+  // ---- Nodes ------------------------------------------------------------------------------------------
+
+  NodeNumber add(NodeSpec spec = {});
+  /// A network of so many, each bootstrapped off one random earlier one, and settled.
+  void grow(std::size_t count, Duration settle_for);
+  /// As SIGKILL: the machine closes the connections, nobody says goodbye.
+  void kill(NodeNumber node);
+  /// As a power cut: nobody hears anything of it, ever.
+  void unplug(NodeNumber node);
+  /// Back with the same identity and address; a killed one only.
+  void restart(NodeNumber node, NodeSpec spec);
+  void shut_down(NodeNumber node);
+
+  std::size_t size() const { return nodes_.size(); }
+  bool is_alive(NodeNumber node) const;
+  Engine& engine(NodeNumber node);
+  const NodeId& id(NodeNumber node) const;
+  const Identity& identity(NodeNumber node) const;
+  std::string url(NodeNumber node) const;
+
+  // ---- What applications do and see ---------------------------------------------------------------------
+
+  void send(NodeNumber from, const NodeId& to, std::string_view text);
+  MessageId send_acknowledged(NodeNumber from, const NodeId& to, std::string_view text,
+                              AcknowledgedSend how = {});
+  void connect(NodeNumber from, const NodeId& to);
+  std::uint64_t trace(NodeNumber from, const NodeId& to);
+
+  const std::vector<Message>& inbox(NodeNumber node) const;
+  std::vector<std::string> texts(NodeNumber node) const;
+  void clear_inboxes();
+  std::optional<SendResult> result(NodeNumber node, MessageId message) const;
+  std::optional<NotifyWish::ConnectDone> connected(NodeNumber node) const;
+  const std::vector<TraceHop>& hops(NodeNumber node) const;
+  const std::vector<NotifyWish::PeerLost>& lost(NodeNumber node) const;
+  const std::vector<Problem>& problems(NodeNumber node) const;
+  Stats total() const;
+
+  // ---- Links --------------------------------------------------------------------------------------------
+
+  bool are_linked(NodeNumber a, NodeNumber b) const;
+  /// How many channels there are between two nodes, whatever the nodes think of them.
+  std::size_t channels(NodeNumber a, NodeNumber b) const;
+  /// Still open, yet nothing arrives any more: how real links die.
+  void go_dark(NodeNumber a, NodeNumber b);
+  /// Nothing moves, in either direction, until resume(); then all of it does.
+  void stall(NodeNumber a, NodeNumber b);
+  void resume(NodeNumber a, NodeNumber b);
+  void cut(NodeNumber a, NodeNumber b);
+  /// Dials between the two fail from now on, both ways.
+  void forbid(NodeNumber a, NodeNumber b);
+  /// Whoever dials that node waits for nothing.
+  void make_silent(NodeNumber node);
+
+  using Tamper = std::function<void(Bytes& message)>;
+  /// Does as it likes with each message on its way from that node.
+  void tamper(NodeNumber node, Tamper tamper);
+
+  /// A channel to a node, without an engine at this end; for strangers.
+  struct Stranger {
+    std::deque<Bytes> received;
+    std::optional<CloseReason> closed;
+    LinkId link{};
+    NodeNumber at = 0;
+  };
+  Stranger& intrude(NodeNumber node);
+  void speak(Stranger& stranger, Bytes message);
+
+  Duration latency(NodeNumber a, NodeNumber b) const;
+  void set_latency(Duration low, Duration high) { low_ = low, high_ = high; }
+
+  // ---- Time ---------------------------------------------------------------------------------------------
+
+  TimePoint now() const { return now_; }
+  void run_for(Duration duration);
+  /// Until it is true, or the time is up; says which.
+  bool run_until(const std::function<bool()>& condition, Duration at_most);
+
+  std::uint64_t seed() const { return seed_; }
+  /// Of all that has happened: two runs with the same hash were the same.
+  std::uint64_t event_hash() const { return event_hash_; }
+
+  // For drive(): the host's side.
+  struct Node;
+
+ private:
+  friend struct Node;
+  struct Channel;
+  struct Event {
+    TimePoint at;
+    std::uint64_t order;
+    std::function<void()> happen;
+    bool operator<(const Event& other) const {
+      return at != other.at ? at > other.at : order > other.order;
+    }
+  };
+
+  void later(Duration wait, std::function<void()> happen);
+  void drive(NodeNumber node);
+  void start(NodeNumber node, NodeSpec spec);
+  void dial(NodeNumber from, DialId dial, const Address& address);
+  void transmit(NodeNumber from, LinkId link, Bytes batch);
+  void close(NodeNumber from, LinkId link, CloseReason reason);
+  void arrive(const std::shared_ptr<Channel>& channel, int end, Bytes message);
+  std::optional<NodeNumber> node_at(const Address& address) const;
+  std::shared_ptr<Channel> channel_between(NodeNumber a, NodeNumber b) const;
+  void disconnect(NodeNumber node, bool others_notice);
+
+  std::uint64_t seed_;
+  Random random_;
+  std::unique_ptr<Crypto> crypto_;
+  TimePoint now_{std::chrono::seconds{1}};
+  std::uint64_t next_order_ = 0;
+  std::uint64_t next_link_ = 0;
+  std::uint64_t event_hash_ = 14695981039346656037u;
+  Duration low_ = std::chrono::milliseconds{10};
+  Duration high_ = std::chrono::milliseconds{50};
+  std::priority_queue<Event> events_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<std::unique_ptr<Stranger>> strangers_;
+  std::vector<std::pair<NodeNumber, NodeNumber>> forbidden_;
+};
+
+/// From the environment variable PEER_RELAY_SEED, or `usual`; printed, so that a failure can be
+/// repeated.
+std::uint64_t seed_from_environment(std::uint64_t usual);
+
+}  // namespace peer_relay::sim
