@@ -191,6 +191,7 @@ TEST_F(KeyFile, IsTheSameForAllWhoMakeItAtOnce) {
   std::vector<Result<SigningSeed>> seeds(count, invalid);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
       threads.emplace_back([&seeds, i, this] {
         SodiumCrypto crypto;

@@ -16,7 +16,7 @@ namespace peer_relay {
 
 inline constexpr std::size_t tag_bytes = 16;  ///< ChaCha20-Poly1305 (RFC 8439 §2.8)
 
-using HashOutput = std::array<std::uint8_t, 64>;    ///< BLAKE2b-512 (RFC 7693)
+using HashOutput = std::array<std::uint8_t, 64>;  ///< BLAKE2b-512 (RFC 7693)
 
 struct AgreementPair {
   AgreementKey secret;

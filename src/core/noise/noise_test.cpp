@@ -4,8 +4,8 @@
 #include <expected>
 #include <fstream>
 #include <optional>
-#include <ostream>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -17,11 +17,6 @@
 #include "sodium/testing.hpp"
 
 namespace peer_relay::noise {
-
-void PrintTo(NoiseError error, std::ostream* out) {
-  *out << "NoiseError " << static_cast<int>(error);
-}
-
 namespace {
 
 using ::peer_relay::testing::hex;
@@ -741,7 +736,8 @@ TEST(KeyDeathTest, IsOfNoUseOnceMovedFrom) {
   Key key{{}, crypto};
   const Key taken = std::move(key);
   Bytes bytes(tag_bytes);
-  EXPECT_DEATH((void)key.seal(0, {}, {}, bytes), "crypto_ != nullptr");
+  // NOLINTNEXTLINE(bugprone-use-after-move): what it is about
+  EXPECT_DEATH(std::ignore = key.seal(0, {}, {}, bytes), "crypto_ != nullptr");
 }
 
 TEST(Secret, IsOverwrittenWhenItGoesAndWhereItWasMovedFrom) {
@@ -750,11 +746,11 @@ TEST(Secret, IsOverwrittenWhenItGoesAndWhereItWasMovedFrom) {
   const std::array<std::uint8_t, 4> zeros{};
   Secret<4> secret{bytes, crypto};
   Secret<4> moved = std::move(secret);
-  EXPECT_EQ(*secret, zeros);
+  EXPECT_EQ(*secret, zeros);  // NOLINT(bugprone-use-after-move): what it is about
   EXPECT_EQ(*moved, bytes);
   secret = std::move(moved);
   EXPECT_EQ(*secret, bytes);
-  EXPECT_EQ(*moved, zeros);
+  EXPECT_EQ(*moved, zeros);  // NOLINT(bugprone-use-after-move)
 
   alignas(Secret<4>) std::array<std::uint8_t, sizeof(Secret<4>)> memory;
   auto* gone = new (memory.data()) Secret<4>{bytes, crypto};
