@@ -1,0 +1,31 @@
+# fuzz/<name>_fuzz.cpp is the fuzzer `fuzz_<name>` under clang. Without clang the same file is linked
+# to a small main() that replays the seeds and every crash ever found: an ordinary test.
+
+file(GLOB fuzz_sources CONFIGURE_DEPENDS fuzz/*_fuzz.cpp)
+if(NOT fuzz_sources OR NOT TARGET peer_relay_sodium OR NOT (PEER_RELAY_FUZZ OR PEER_RELAY_TESTS))
+  return()
+endif()
+
+# Worlds and generators that several fuzzers share.
+file(GLOB fuzz_parts CONFIGURE_DEPENDS fuzz/*.cpp)
+list(REMOVE_ITEM fuzz_parts ${fuzz_sources} ${PROJECT_SOURCE_DIR}/fuzz/replay_main.cpp)
+
+add_custom_target(test_fuzz)
+foreach(source IN LISTS fuzz_sources)
+  cmake_path(GET source STEM name)
+  string(REGEX REPLACE "_fuzz$" "" name ${name})
+  add_executable(fuzz_${name} ${source} ${fuzz_parts})
+  add_dependencies(test_fuzz fuzz_${name})
+  target_include_directories(fuzz_${name} PRIVATE fuzz)
+  target_link_libraries(fuzz_${name} PRIVATE peer_relay_sodium)
+  set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz)
+  if(PEER_RELAY_FUZZ)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(fuzz_${name} PRIVATE fuzz/replay_main.cpp)
+    add_test(NAME fuzz.${name}
+      COMMAND fuzz_${name}
+        ${PROJECT_SOURCE_DIR}/fuzz/corpus/${name} ${PROJECT_SOURCE_DIR}/fuzz/crashes/${name})
+    set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 600)
+  endif()
+endforeach()

@@ -1,0 +1,134 @@
+# One test program per room, one for what crosses rooms, and a few tests that are no programs of
+# ours. Every test carries a label, and `test_<label>` builds just what the tests of it need, so that
+# `./dev test wire` waits for nothing else.
+
+if(NOT PEER_RELAY_TESTS)
+  return()
+endif()
+
+enable_testing()
+find_package(GTest REQUIRED)
+include(GoogleTest)
+
+add_library(peer_relay_testing INTERFACE)
+target_include_directories(peer_relay_testing INTERFACE include src ${PROJECT_SOURCE_DIR})
+target_link_libraries(peer_relay_testing INTERFACE GTest::gmock GTest::gmock_main)
+target_compile_definitions(peer_relay_testing INTERFACE
+  PEER_RELAY_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+  PEER_RELAY_VECTORS_DIR="${PROJECT_SOURCE_DIR}/tests/vectors"
+  PEER_RELAY_SHARED_VECTORS_DIR="${PROJECT_SOURCE_DIR}/../shared/vectors"
+  PEER_RELAY_BINARY="${PROJECT_BINARY_DIR}/peer-relay")
+
+# add_test_program(<label> SOURCES <files> LINK <targets> TIMEOUT <seconds for each test>)
+function(add_test_program label)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINK" ${ARGN})
+  add_executable(test_${label} ${arg_SOURCES})
+  target_link_libraries(test_${label} PRIVATE ${arg_LINK} peer_relay_testing)
+  set_target_properties(test_${label} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  # Tests are listed when they are run: a program that breaks at start-up fails its tests, not the build.
+  gtest_discover_tests(test_${label}
+    DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+    TEST_PREFIX ${label}.
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+    PROPERTIES LABELS ${label} TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# A test sees its own room and every floor below; of the rooms on its own floor only those that it
+# stands inside or that stand inside it. A test that needs more than that crosses rooms: tests/.
+# The crypto that is shipped is lent to all.
+function(rooms_below name out)
+  set(found "")
+  foreach(other IN LISTS rooms)
+    set(family OFF)
+    if("${room_path_${other}}/" MATCHES "^${room_path_${name}}/" OR
+       "${room_path_${name}}/" MATCHES "^${room_path_${other}}/")
+      set(family ON)
+    endif()
+    if(family OR other STREQUAL "sodium" OR room_floor_${other} LESS room_floor_${name})
+      list(APPEND found room_${other})
+    endif()
+  endforeach()
+  set(${out} ${found} PARENT_SCOPE)
+endfunction()
+
+foreach(path IN LISTS room_paths)
+  cmake_path(GET path FILENAME name)
+  if(room_tests_${name})
+    rooms_below(${name} below)
+    add_test_program(${name} SOURCES ${room_tests_${name}} LINK ${below} TIMEOUT 300)
+  endif()
+endforeach()
+
+file(GLOB_RECURSE sim_tests CONFIGURE_DEPENDS sim/*_test.cpp)
+if(sim_tests AND TARGET peer_relay_sodium)
+  add_test_program(sim SOURCES ${sim_tests} ${sim_parts} TIMEOUT 900
+    LINK peer_relay_sodium CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json)
+endif()
+
+# The verbs of the binary, without its main().
+file(GLOB_RECURSE app_tests CONFIGURE_DEPENDS apps/peer_relay/*_test.cpp)
+if(app_tests AND TARGET peer-relay)
+  add_test_program(app SOURCES ${app_tests} ${app_parts} TIMEOUT 300
+    LINK peer_relay CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json spdlog::spdlog)
+  target_compile_options(test_app PRIVATE ${lean_checks})
+  target_include_directories(test_app PRIVATE apps/peer_relay)
+endif()
+
+# Real sockets, real processes. Helpers are the files of tests/ that are not called _test.
+file(GLOB_RECURSE system_sources CONFIGURE_DEPENDS tests/*.cpp)
+if(system_sources AND TARGET peer_relay)
+  add_test_program(system SOURCES ${system_sources} TIMEOUT 600
+    LINK peer_relay peer_relay_boost fmt::fmt nlohmann_json::nlohmann_json PkgConfig::libsodium)
+  target_compile_options(test_system PRIVATE ${lean_checks})
+  if(TARGET peer-relay)
+    add_dependencies(test_system peer-relay)
+  endif()
+endif()
+
+# Our own checkers can fail, and this shows it.
+find_package(Python3 COMPONENTS Interpreter REQUIRED)
+add_custom_target(test_tools)
+add_test(NAME tools.unittest
+  COMMAND ${Python3_EXECUTABLE} -B -m unittest discover -s ${PROJECT_SOURCE_DIR}/tools -p "*_test.py")
+set_tests_properties(tools.unittest PROPERTIES LABELS tools TIMEOUT 120)
+
+# Each header compiles alone: one file that includes nothing else, compiled like all others, so that
+# only headers that have changed cost anything.
+set(header_files "")
+file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} include/*.hpp src/*.hpp)
+foreach(header IN LISTS headers)
+  string(REGEX REPLACE "^(include|src)/" "" spelling ${header})
+  string(REGEX REPLACE "\\.hpp$" ".cpp" file ${header})
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/headers/${file} CONTENT "#include \"${spelling}\"\n")
+  list(APPEND header_files ${PROJECT_BINARY_DIR}/headers/${file})
+endforeach()
+if(header_files)
+  add_library(headers OBJECT EXCLUDE_FROM_ALL ${header_files})
+  target_include_directories(headers PRIVATE include src)
+  target_link_libraries(headers PRIVATE peer_relay_boost PkgConfig::libsodium fmt::fmt spdlog::spdlog)
+  add_custom_target(test_headers)
+  # The lock is the one that ./dev holds while it builds.
+  add_test(NAME headers.compile_alone
+    COMMAND flock ${PROJECT_BINARY_DIR}/.lock
+      ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target headers -- -k 0)
+  set_tests_properties(headers.compile_alone PROPERTIES LABELS headers TIMEOUT 1200 PROCESSORS 2)
+endif()
+
+# A stranger finds the installed package, and the examples build against it.
+if(TARGET peer_relay AND NOT PEER_RELAY_SANITIZE MATCHES thread)
+  add_custom_target(test_package)
+  add_dependencies(test_package peer_relay)
+  if(TARGET peer-relay)
+    add_dependencies(test_package peer-relay)
+  endif()
+  set(sanitize "")
+  if(PEER_RELAY_SANITIZE)
+    set(sanitize -fsanitize=${PEER_RELAY_SANITIZE})
+  endif()
+  add_test(NAME package.found_by_a_stranger
+    COMMAND ${CMAKE_COMMAND}
+      -D SOURCE_DIR=${PROJECT_SOURCE_DIR} -D BINARY_DIR=${PROJECT_BINARY_DIR}
+      -D COMPILER=${CMAKE_CXX_COMPILER} -D FLAGS=${sanitize} -D VERSION=${PROJECT_VERSION}
+      -P ${PROJECT_SOURCE_DIR}/cmake/package_test.cmake)
+  set_tests_properties(package.found_by_a_stranger PROPERTIES LABELS package TIMEOUT 1200)
+endif()
