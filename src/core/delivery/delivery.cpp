@@ -15,8 +15,10 @@ namespace {
 
 using Outcome = SendResult::Outcome;
 
-bool is_congestion(UnreachableReason reason) {
-  return reason == UnreachableReason::queue_full || reason == UnreachableReason::rate_limited;
+/// Whether a while later it may be over, without another path.
+bool passes(UnreachableReason reason) {
+  return reason == UnreachableReason::queue_full || reason == UnreachableReason::rate_limited ||
+         reason == UnreachableReason::no_links;
 }
 
 }  // namespace
@@ -32,8 +34,7 @@ Bytes content_for_sealing(const Content& content) {
 
 Delivery::Delivery(Random random, std::uint32_t epoch) : random_(random), next_epoch_(epoch) {}
 
-// ---- Best effort
-// -----------------------------------------------------------------------------------
+// ---- Best effort --------------------------------------------------------------------------------
 
 MessageId Delivery::send(const NodeId& to, Payload payload, TimePoint now, Outbox& out) {
   PEER_RELAY_ASSERT(payload.bytes.size() <= limits::payload_bytes_max);
@@ -47,7 +48,7 @@ MessageId Delivery::send(const NodeId& to, Payload payload, TimePoint now, Outbo
       return 0;
     }
     held_bytes_ += content.size();
-    unsent_.push(
+    unsent_.push_back(
         {.to = to, .content = std::move(content), .expires = now + limits::acknowledged_timeout});
   }
   ++out.stats().messages_sent;
@@ -57,15 +58,17 @@ MessageId Delivery::send(const NodeId& to, Payload payload, TimePoint now, Outbo
 void Delivery::release_unsent(TimePoint now, Outbox& out) {
   expire_unsent(now, out);
   while (!unsent_.empty()) {
-    Unsent unsent = unsent_.pop();
+    Unsent& unsent = unsent_.front();
     held_bytes_ -= unsent.content.size();
     out.wish(SealWish{.to = unsent.to, .content = std::move(unsent.content)});
+    unsent_.pop_front();
   }
 }
 
 void Delivery::expire_unsent(TimePoint now, Outbox& out) {
   while (!unsent_.empty() && unsent_.front().expires <= now) {
-    held_bytes_ -= unsent_.pop().content.size();
+    held_bytes_ -= unsent_.front().content.size();
+    unsent_.pop_front();
     out.drop(DropReason::expired);
   }
 }
@@ -74,8 +77,7 @@ bool Delivery::has_room_for(std::size_t bytes) const {
   return held_bytes_ + bytes <= limits::waiting_bytes_max;
 }
 
-// ---- Acknowledged
-// ------------------------------------------------------------------------------------
+// ---- Acknowledged -------------------------------------------------------------------------------
 
 MessageId Delivery::send(const NodeId& to, Payload payload, Promise promise, TimePoint now,
                          Outbox& out) {
@@ -128,8 +130,9 @@ Delivery::Target& Delivery::busy_target(const NodeId& id) {
 
 /// Begins those whose turn it is, in order.
 void Delivery::begin_queued(const NodeId& to, TimePoint now, Outbox& out) {
-  if (!connected_) return;
   Target& target = targets_.at(to);
+  if (target.queued.size() > 2 * target.unfinished + 16) skip_finished(target);
+  if (!connected_) return;
   while (!target.queued.empty()) {
     const MessageId message = target.queued.front();
     const auto at = sends_.find(message);
@@ -141,6 +144,14 @@ void Delivery::begin_queued(const NodeId& to, TimePoint now, Outbox& out) {
       hand_over(message, send, now, out);
     }
     target.queued.pop();
+  }
+}
+
+/// So that the queue stays short also while nothing can begin.
+void Delivery::skip_finished(Target& target) {
+  for (std::size_t count = target.queued.size(); count > 0; --count) {
+    const MessageId message = target.queued.pop();
+    if (sends_.contains(message)) target.queued.push(message);
   }
 }
 
@@ -199,7 +210,7 @@ void Delivery::handle(const ContentFailed& failed, TimePoint now, Outbox& out) {
   const bool is_unreachable = failed.outcome == Outcome::unreachable;
   send.reason = is_unreachable ? failed.reason : UnreachableReason::none;
   send.where = failed.where;
-  if (is_unreachable && !is_congestion(failed.reason)) {
+  if (is_unreachable && !passes(failed.reason)) {
     return finish_unreachable(failed.token, send, now, out);
   }
   pause(failed.token, send, now);
@@ -224,7 +235,7 @@ bool Delivery::unreachable(std::uint32_t tag, UnreachableReason reason, const No
     send.reason = reason;
     send.where = where;
   }
-  if (is_congestion(reason)) {
+  if (passes(reason)) {
     if (is_latest) pause(message, send, now);
     return true;
   }
@@ -257,8 +268,7 @@ void Delivery::resend(MessageId message, Send& send, TimePoint now, Outbox& out)
   paused_.push(message);
 }
 
-// ---- Ends
-// --------------------------------------------------------------------------------------------
+// ---- Ends ---------------------------------------------------------------------------------------
 
 /// The time is up: what was heard last says why.
 void Delivery::expire(MessageId message, const Send& send, TimePoint now, Outbox& out) {
@@ -319,14 +329,13 @@ void Delivery::abandon_all(TimePoint now, Outbox& out) {
   for (const MessageId message : messages) {
     finish(message, {.outcome = Outcome::refused, .error = Error::closed}, now, out);
   }
-  while (!unsent_.empty()) {
-    held_bytes_ -= unsent_.pop().content.size();
+  for (; !unsent_.empty(); unsent_.pop_front()) {
+    held_bytes_ -= unsent_.front().content.size();
     out.drop(DropReason::expired);
   }
 }
 
-// ---- Time
-// --------------------------------------------------------------------------------------------
+// ---- Time ---------------------------------------------------------------------------------------
 
 void Delivery::set_connected(bool connected, TimePoint now, Outbox& out) {
   if (connected == connected_) return;

@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <unordered_map>
 
@@ -133,12 +134,12 @@ class Delivery {
   struct Target {
     std::uint32_t epoch = 0;
     std::uint32_t sequence = 0;  ///< of the next message
-    RoundTrip round_trip;
+    RoundTrip round_trip{};
     bool has_acknowledged = false;
     std::size_t unfinished = 0;
     std::size_t in_flight_bytes = 0;
-    Ring<MessageId> queued;   ///< those that are finished meanwhile are skipped
-    Ring<Numbered> in_order;  ///< begun; its front is unfinished
+    Ring<MessageId> queued{};   ///< to begin; some may be finished meanwhile
+    Ring<Numbered> in_order{};  ///< begun; its front is unfinished
   };
 
   /// What we had of one sender, newest epoch first.
@@ -161,6 +162,7 @@ class Delivery {
   Target& busy_target(const NodeId& id);
   void begin_queued(const NodeId& to, TimePoint now, Outbox& out);
   bool may_begin(Target& target, const Send& send);
+  void skip_finished(Target& target);
   void hand_over(MessageId message, Send& send, TimePoint now, Outbox& out);
   void pause(MessageId message, Send& send, TimePoint now);
   Duration patience(const Send& send);
@@ -184,7 +186,7 @@ class Delivery {
   void take_acknowledgement(const NodeId& from, const Content& content, TimePoint now, Outbox& out);
   ReplayWindow& window(const NodeId& from, std::uint32_t epoch);
   static void acknowledge(const NodeId& to, std::uint8_t hops_left, const Content& content,
-                          Outbox& out);
+                   std::uint8_t attempt, Outbox& out);
   static void give(const NodeId& from, std::uint8_t hops_left, const Content& content, Outbox& out);
   void release_unsent(TimePoint now, Outbox& out);
   void expire_unsent(TimePoint now, Outbox& out);
@@ -204,7 +206,7 @@ class Delivery {
   LruMap<NodeId, Target> idle_targets_{idle_targets_max};
   LruMap<NodeId, Heard> heard_{senders_max};
   Ring<MessageId> paused_;
-  Ring<Unsent> unsent_;  // all with the same timeout, so the front expires first
+  std::deque<Unsent> unsent_;  // all with the same timeout, so the front expires first
   Timers<MessageId> timers_;
 };
 

@@ -20,7 +20,7 @@ void Delivery::handle(const NodeId& from, std::uint8_t hops_left, BytesView byte
     case ContentKind::data_acked:
       return take_message(from, hops_left, *content, out);
     case ContentKind::probe:
-      return acknowledge(from, hops_left, *content, out);
+      return acknowledge(from, hops_left, *content, 0, out);
     case ContentKind::acknowledge:
       return take_acknowledgement(from, *content, now, out);
   }
@@ -31,8 +31,11 @@ void Delivery::take_message(const NodeId& from, std::uint8_t hops_left, const Co
   ReplayWindow& seen = window(from, content.epoch);
   const bool is_too_old = seen.next() > limits::replay_window + std::uint64_t{content.sequence};
   if (is_too_old) return out.drop(DropReason::duplicate);  // new or not: nobody can tell
-  acknowledge(from, hops_left, content, out);
-  if (!seen.take(content.sequence)) return out.drop(DropReason::duplicate);
+  const bool is_new = seen.take(content.sequence);
+  // A copy says that the acknowledgement before was lost, likely with the way it took.
+  const auto attempt = static_cast<std::uint8_t>(is_new ? 0 : 1 + random_.below(notices_max));
+  acknowledge(from, hops_left, content, attempt, out);
+  if (!is_new) return out.drop(DropReason::duplicate);
   give(from, hops_left, content, out);
 }
 
@@ -46,12 +49,13 @@ void Delivery::give(const NodeId& from, std::uint8_t hops_left, const Content& c
 }
 
 void Delivery::acknowledge(const NodeId& to, std::uint8_t hops_left, const Content& content,
-                           Outbox& out) {
+                           std::uint8_t attempt, Outbox& out) {
   out.wish(SealWish{.to = to,
                     .content = content_for_sealing({.kind = ContentKind::acknowledge,
                                                     .epoch = content.epoch,
                                                     .sequence = content.sequence,
-                                                    .hops_left = hops_left})});
+                                                    .hops_left = hops_left}),
+                    .attempt = attempt});
 }
 
 ReplayWindow& Delivery::window(const NodeId& from, std::uint32_t epoch) {

@@ -385,7 +385,7 @@ void Engine::Rooms::grant_all() {
       std::visit([this](auto&& wish) { grant(std::forward<decltype(wish)>(wish)); }, out.take());
     }
     membership.settle(now, out);
-    delivery.set_connected(membership.is_joined(), now, out);
+    delivery.set_connected(membership.is_joined() && !table.peers().empty(), now, out);
   } while (!out.empty());
 }
 
@@ -403,6 +403,7 @@ void Engine::Rooms::grant(RouteWish wish) {
   const Step step = router.first_step(envelope, wish.attempt, membership.relays());
   if (step.act == Step::Act::forward) {
     Envelope onward = envelope;
+    if (step.drop_via) onward.via.reset();
     if (step.set_via) onward.via = step.set_via;
     if (transmit(step.link, onward)) return links.recycle(std::move(wish.body));
     out.drop(DropReason::queue_full);

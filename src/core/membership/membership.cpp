@@ -201,37 +201,48 @@ void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_we
 bool Membership::has_place_for(const NodeId& id, bool relays) const {
   if (!relays) return table_.leaves() < options_.limits.leaves_max;
   if (table_.relays() < options_.limits.links_max) return true;
-  return table_.relays() < options_.limits.links_hard_max && improves(id);
+  if (table_.relays() < options_.limits.links_hard_max) return improves(id);
+  return are_siblings(id) && least_missed(id) != nullptr;
 }
 
-// Whether a relay would be a sibling of ours, or we one of its, or its bucket is short of fingers.
-bool Membership::improves(const NodeId& id) const {
+// Whether a relay belongs beside us, or we beside it, as far as we can see. These links are what
+// delivery stands on: the way to a node ends at those closest to it.
+bool Membership::are_siblings(const NodeId& id) const {
   if (table_.is_sibling(id)) return true;
   std::size_t closer_to_it = 0;
   for (const LinkedPeer& peer : table_.peers()) {
     if (peer.relays && peer.id != id && is_closer(peer.id, self_.id, id)) ++closer_to_it;
   }
-  if (closer_to_it < limits::siblings) return true;
-  return table_.relays_in_bucket(common_prefix_bits(self_.id, id)) < limits::fingers_per_bucket;
+  return closer_to_it < limits::siblings;
 }
 
-// Over the budget, the peer that is missed least leaves: of the fullest bucket the newest that is
-// nobody's sibling.
-void Membership::make_room(const NodeId& newcomer, TimePoint now, Outbox& out) {
+bool Membership::improves(const NodeId& id) const {
+  return are_siblings(id) || table_.relays_in_bucket(common_prefix_bits(self_.id, id)) <
+                                 limits::fingers_per_bucket;
+}
+
+// Of those that are nobody's siblings and not the last of their bucket: of the fullest bucket the
+// newest, for who has been there long will stay long (Kademlia §2.1).
+const LinkedPeer* Membership::least_missed(const NodeId& newcomer) const {
   const LinkedPeer* least = nullptr;
-  std::size_t fullest = limits::fingers_per_bucket;
+  std::size_t fullest = 1;
   for (const LinkedPeer& peer : table_.peers()) {
     if (!peer.relays || peer.kept || peer.id == newcomer) continue;
-    const std::size_t in_bucket =
-        table_.relays_in_bucket(common_prefix_bits(self_.id, peer.id));
-    if (in_bucket <= limits::fingers_per_bucket || in_bucket < fullest) continue;
-    if (table_.is_sibling(peer.id)) continue;
-    if (in_bucket > fullest || least == nullptr || peer.since > least->since) {
+    const std::size_t in_bucket = table_.relays_in_bucket(common_prefix_bits(self_.id, peer.id));
+    if (in_bucket < std::max<std::size_t>(fullest, 2) || are_siblings(peer.id)) continue;
+    if (least == nullptr || in_bucket > fullest || peer.since > least->since) {
       fullest = in_bucket;
       least = &peer;
     }
   }
-  if (least == nullptr) return;  // all are needed; the hard bound keeps the rest away
+  return least;
+}
+
+// Over the budget, the peer that is missed least leaves. If all are needed, the hard bound keeps
+// further ones away.
+void Membership::make_room(const NodeId& newcomer, TimePoint now, Outbox& out) {
+  const LinkedPeer* const least = least_missed(newcomer);
+  if (least == nullptr) return;
   shun(least->id, now);
   out.wish(CloseWish{least->link, CloseReason::surplus});
 }

@@ -136,6 +136,8 @@ class Membership {
   // Links that others ask of us.
   bool has_place_for(const NodeId& id, bool relays) const;
   bool improves(const NodeId& id) const;
+  bool are_siblings(const NodeId& id) const;
+  const LinkedPeer* least_missed(const NodeId& newcomer) const;
   void make_room(const NodeId& newcomer, TimePoint now, Outbox& out);
   void turn_away(const LinkUp& up, Outbox& out);
   void shun(const NodeId& id, TimePoint now);

@@ -161,6 +161,7 @@ bool Membership::is_dialing(const NodeId& id) const {
 // False where it must wait for another dial's end (which settles again), or can't be done.
 bool Membership::dial(const Contact& contact, TimePoint now, Outbox& out) {
   if (dialing(Purpose::contact) >= limits::dials_in_flight_max) return false;
+  if (!has_place_for(contact.id, true)) return false;
   std::vector<Address> addresses;
   for (const Address& address : contact.record.addresses) {
     const Reach reach = address.reach();
@@ -279,16 +280,15 @@ void Membership::wake(TimePoint now, Outbox& out) {
       end_connect(NodeId{connects_[i].to}, Error::dial_failed, out);
     }
   }
-  if (now >= self_lookup_at_) {
-    self_lookup_at_ = never;
-    if (!table_.peers().empty()) look_up(Question::self, self_.id, now, out);
-  }
   if (now >= exchange_at_) {
     exchange_at_ = now + random_.between(limits::sibling_exchange_every / 2,
                                          limits::sibling_exchange_every * 3 / 2);
     exchange(out);
-    // A leaf has no siblings that tell it of newcomers unasked for long.
-    if (!relays()) self_lookup_at_ = now;
+    if (!relays()) self_lookup_at_ = now;  // a leaf asks, for it has no siblings to exchange with
+  }
+  if (now >= self_lookup_at_) {
+    self_lookup_at_ = never;
+    if (!table_.peers().empty()) look_up(Question::self, self_.id, now, out);
   }
   if (now >= recheck_at_) {
     // About `recheckers` nodes in all ask each minute, however large the network.

@@ -71,14 +71,21 @@ Step Router::step(const Envelope& envelope) const {
 
 Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_relay) {
   const NodeId& self = table_.self();
-  const NodeId goal = envelope.via.value_or(envelope.target);
+  if (envelope.via && *envelope.via != self) {
+    const LinkedPeer* const next = next_to(*envelope.via, envelope);
+    if (next != nullptr && (!we_relay || is_closer(next->id, self, *envelope.via))) {
+      return {.act = Step::Act::forward, .link = next->link};
+    }
+  }
+  const NodeId& goal = envelope.target;
   const LinkedPeer* const best = next_to(goal, envelope);
   if (best == nullptr) return {.act = Step::Act::drop, .reason = DropReason::dead_end};
-  const auto forward = [](const LinkedPeer& next) {
-    return Step{.act = Step::Act::forward, .link = next.link};
+  const bool drop_via = envelope.via.has_value();  // we are there already
+  const auto forward = [drop_via](const LinkedPeer& next) {
+    return Step{.act = Step::Act::forward, .link = next.link, .drop_via = drop_via};
   };
   const bool best_will_do = !we_relay || is_closer(best->id, self, goal);
-  if (attempt == 0 || best->id == goal) {
+  if (attempt == 0) {
     if (best_will_do) return forward(*best);
     return envelope.closest ? Step{.act = Step::Act::deliver}
                             : Step{.act = Step::Act::drop, .reason = DropReason::dead_end};
@@ -97,7 +104,7 @@ Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_
   for (const LinkedPeer& peer : table_.peers()) {
     if (peer.relays && std::ranges::find(avoided, peer.id) == avoided.end()) others.push_back(&peer);
   }
-  if (!others.empty() && !envelope.via) {
+  if (!others.empty()) {
     const LinkedPeer& via = *others[random_.below(others.size())];
     return {.act = Step::Act::forward, .link = via.link, .set_via = via.id};
   }

@@ -73,8 +73,7 @@ std::optional<PublicKey> Sessions::key_of(const NodeId& id) const {
   return std::nullopt;
 }
 
-// ---- Sealing
-// -------------------------------------------------------------------------------------
+// ---- Sealing ------------------------------------------------------------------------------------
 
 Sessions::Sealer Sessions::sealer_for(const NodeId& to, TimePoint now) {
   Session* const session = sessions_.find(to);
@@ -112,8 +111,7 @@ std::optional<NodeId> Sessions::home_of(const NodeId& id) const {
   return session ? session->home : std::nullopt;
 }
 
-// ---- Opening
-// -------------------------------------------------------------------------------------
+// ---- Opening ------------------------------------------------------------------------------------
 
 std::optional<Opened> Sessions::opened(const Envelope& envelope,
                                        std::span<const BytesView> contents) {
@@ -154,11 +152,13 @@ std::optional<Opened> Sessions::handle_data(const Envelope& envelope, MutableByt
 
   const auto plain = keys->open(data->counter, sealed, now);
   if (!plain) return drop(plain.error());
-  if (answer) promote(data->index, now);
+  if (answer) {
+    answer->home = envelope.home;
+    promote(data->index, now, out);
+  }
   Session& session = *sessions_.find(envelope.source);
   session.home = envelope.home;
   if (session.current->own_index() == data->index) forget_finish(envelope.source);
-  if (answer) absorb_opening(envelope.source, now, out);
   if (plain->empty()) return std::nullopt;  // it only confirms the keys
   const BytesView content = *plain;
   return opened(envelope, {&content, 1});
@@ -186,8 +186,7 @@ void Sessions::say_unknown(const Envelope& envelope, std::uint32_t index, TimePo
                      .body = std::move(body)});
 }
 
-// ---- Keeping
-// -------------------------------------------------------------------------------------
+// ---- Keeping ------------------------------------------------------------------------------------
 
 Sessions::Session& Sessions::install(const NodeId& id, SessionKeys keys, const Proven& proven,
                                      TimePoint now) {
@@ -214,11 +213,12 @@ Sessions::Session& Sessions::install(const NodeId& id, SessionKeys keys, const P
 }
 
 /// Keys of an answer that the opener has shown to have.
-void Sessions::promote(std::uint32_t index, TimePoint now) {
+void Sessions::promote(std::uint32_t index, TimePoint now, Outbox& out) {
   Answer answer = take_answer(index);
   forget_finish(answer.from);
   install(answer.from, std::move(*answer.keys),
           {.key = answer.key, .unix_ms = answer.unix_ms, .home = answer.home}, now);
+  absorb_opening(answer.from, answer.made, now, out);
 }
 
 void Sessions::confirm_later(const NodeId& id, Session& session, TimePoint now) {
@@ -266,8 +266,7 @@ void Sessions::arm_sweep(TimePoint now) {
   if (sweep_at_ == never) sweep_at_ = now + sweep_every;
 }
 
-// ---- Small tools
-// -----------------------------------------------------------------------------------
+// ---- Small tools --------------------------------------------------------------------------------
 
 /// Unguessable, as it is all that a stranger lacks to speak of a session.
 std::uint32_t Sessions::new_index() {

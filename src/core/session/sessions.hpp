@@ -137,7 +137,8 @@ class Sessions {
     std::optional<AgreementKey> remote_static;
     noise::Handshake handshake;
     Repeat message;
-    std::size_t early = 0;    ///< so many of those waiting ride in the message
+    TimePoint written{};      ///< the message
+    std::size_t early = 0;    ///< so many of those waiting ride in it
     bool is_suspect = false;  ///< the keys that there are seem to be unknown at the other end
     bool is_refused = false;  ///< who answered did not prove the id
     bool is_spoiled = false;  ///< by an answer that was not good: the next try is a new handshake
@@ -208,7 +209,7 @@ class Sessions {
   void opening_unreachable(Opening& opening, const NodeId& to, bool plausible, TimePoint now,
                            Outbox& out);
   void flush(std::vector<SealWish> waiting, TimePoint now, Outbox& out);
-  void absorb_opening(const NodeId& to, TimePoint now, Outbox& out);
+  void absorb_opening(const NodeId& to, TimePoint answered, TimePoint now, Outbox& out);
   void fail(const NodeId& to, const ContentFailed& why, Outbox& out);
   static void fail_one(const SealWish& wish, ContentFailed why, Outbox& out);
   static ContentFailed refusal_of(const NodeId& id);
@@ -251,7 +252,7 @@ class Sessions {
   Session& install(const NodeId& id, SessionKeys keys, const Proven& proven, TimePoint now);
   SessionKeys* keys_named(const NodeId& id, std::uint32_t index);
   void forget_keys(std::optional<SessionKeys>& keys);
-  void promote(std::uint32_t index, TimePoint now);
+  void promote(std::uint32_t index, TimePoint now, Outbox& out);
   void confirm_later(const NodeId& id, Session& session, TimePoint now);
   void say_unknown(const Envelope& envelope, std::uint32_t index, TimePoint now, Outbox& out);
   std::optional<Opened> opened(const Envelope& envelope, std::span<const BytesView> contents);

@@ -132,7 +132,7 @@ std::optional<Opened> Sessions::answer_ik(const Envelope& envelope, const Sessio
   if (!is_new) return std::nullopt;  // its contents come again, under keys that no replay has
 
   newest_answers_[from] = index;
-  absorb_opening(from, now, out);
+  absorb_opening(from, now, now, out);
   return opened(envelope, payload->contents);
 }
 
@@ -183,7 +183,7 @@ std::optional<Opened> Sessions::handle_finish(const Envelope& envelope, MutableB
               {.key = payload->key, .unix_ms = payload->unix_ms, .home = envelope.home}, now);
   forget_finish(from);
   confirm_later(from, session, now);
-  absorb_opening(from, now, out);
+  absorb_opening(from, taken.made, now, out);
   return opened(envelope, payload->contents);
 }
 
@@ -205,8 +205,7 @@ void Sessions::handle_unknown(const Envelope& envelope, MutableBytes body, TimeP
   if (opening) opening->is_suspect = true;
 }
 
-// ---- Answers
-// ---------------------------------------------------------------------------------------
+// ---- Answers ------------------------------------------------------------------------------------
 
 Sessions::Answer& Sessions::keep_answer(std::uint32_t index, Answer answer) {
   answered_opens_[answer.open] = index;

@@ -10,8 +10,7 @@
 
 namespace peer_relay {
 
-// ---- Waiting
-// ---------------------------------------------------------------------------------------
+// ---- Waiting ------------------------------------------------------------------------------------
 
 void Sessions::wait(SealWish wish, const std::optional<PublicKey>& known_key, TimePoint now,
                     Outbox& out) {
@@ -50,8 +49,7 @@ std::size_t Sessions::riding(std::span<const SealWish> waiting) {
   return count;
 }
 
-// ---- Beginning
-// -------------------------------------------------------------------------------------
+// ---- Beginning ----------------------------------------------------------------------------------
 
 /// Begins a handshake, beside the session if there is one. Null, and nothing begun, where there are
 /// too many.
@@ -99,6 +97,7 @@ noise::Handshake Sessions::opener_handshake(const NodeId& to,
 /// are taken once.
 Bytes Sessions::write_open(Opening& opening, TimePoint now) {
   Bytes body;
+  opening.written = now;
   encode_session_open({.pattern = opening.pattern, .index = opening.index, .noise = {}}, body);
   Bytes payload;
   if (opening.pattern == SessionPattern::ik) {
@@ -151,8 +150,7 @@ void Sessions::renew(const NodeId& to, Opening& opening, TimePoint now, Outbox& 
   held_bytes_ += opening.message.body().size();
 }
 
-// ---- Answered
-// --------------------------------------------------------------------------------------
+// ---- Answered -----------------------------------------------------------------------------------
 
 std::optional<Opened> Sessions::handle_answer(const Envelope& envelope, MutableBytes body,
                                               TimePoint now, Outbox& out) {
@@ -276,13 +274,18 @@ void Sessions::flush(std::vector<SealWish> waiting, TimePoint now, Outbox& out) 
   for (SealWish& wish : waiting) seal(std::move(wish), std::nullopt, now, out);
 }
 
-/// Our own opening is not needed any more: the other end's has given us keys.
-void Sessions::absorb_opening(const NodeId& to, TimePoint now, Outbox& out) {
-  if (openings_.contains(to)) flush(take_opening(to).waiting, now, out);
+/// Their opening, answered then, has given us keys: ours is not needed any more. If contents ride
+/// in it, it must be older than our answer: only then the time stamps make sure that they are not
+/// taken, so that they can be sent again. (If not, theirs was done when ours left, and is
+/// answered.)
+void Sessions::absorb_opening(const NodeId& to, TimePoint answered, TimePoint now, Outbox& out) {
+  const auto at = openings_.find(to);
+  if (at == openings_.end()) return;
+  if (at->second.early > 0 && at->second.written > answered) return;
+  flush(take_opening(to).waiting, now, out);
 }
 
-// ---- Not answered
-// ----------------------------------------------------------------------------------
+// ---- Not answered -------------------------------------------------------------------------------
 
 void Sessions::attend_opening(const NodeId& id, TimePoint now, Outbox& out) {
   const auto at = openings_.find(id);
@@ -317,20 +320,21 @@ bool Sessions::unreachable(std::uint32_t tag, UnreachableReason reason, const No
   const NodeId to = named->second;
   tags_.erase(named);  // one notice for each try
 
-  // Congestion passes: the next try is soon enough.
-  const bool is_congestion =
-      reason == UnreachableReason::queue_full || reason == UnreachableReason::rate_limited;
+  // A while later it may be over, without another path: the next try is soon enough.
+  const bool passes = reason == UnreachableReason::queue_full ||
+                      reason == UnreachableReason::rate_limited ||
+                      reason == UnreachableReason::no_links;
   const auto opening = openings_.find(to);
   if (opening != openings_.end() && opening->second.message.has_tag(tag)) {
     opening->second.message.turned_back(reason, where);
-    if (!is_congestion) opening_unreachable(opening->second, to, plausible, now, out);
+    if (!passes) opening_unreachable(opening->second, to, plausible, now, out);
     return true;
   }
   const auto finish = finishes_.find(to);
   PEER_RELAY_ASSERT(finish != finishes_.end());
   Repeat& message = finish->second.message;
   message.turned_back(reason, where);
-  if (!is_congestion && ++message.notices < notices_max) {
+  if (!passes && ++message.notices < notices_max) {
     send(to, message, new_tag(), home_of(to), now, out);
   }
   return true;
@@ -369,8 +373,7 @@ ContentFailed Sessions::refusal_of(const NodeId& id) {
           .where = id};
 }
 
-// ---- Forgetting
-// ------------------------------------------------------------------------------------
+// ---- Forgetting ---------------------------------------------------------------------------------
 
 Sessions::Opening Sessions::take_opening(const NodeId& to) {
   const auto at = openings_.find(to);

@@ -9,6 +9,7 @@
 #include "base/random.hpp"
 #include "peer_relay/limits.hpp"
 #include "sodium/sodium_crypto.hpp"
+#include "tests/support/decoding.hpp"
 #include "tests/support/vectors.hpp"
 
 namespace peer_relay {
@@ -86,7 +87,7 @@ TEST(ContactRecord, IsSignedAsTheGoldenOne) {
 TEST(ContactRecord, OfALaterVersionIsUnknown) {
   Bytes bytes = golden("contact");
   bytes[0] = 2;
-  EXPECT_EQ(decode_contact(bytes).error(), DecodeError::unknown);
+  EXPECT_EQ(error_of(decode_contact(bytes)), DecodeError::unknown);
 }
 
 TEST(ContactRecord, LeavesOutAddressesThatItDoesNotUnderstand) {
@@ -98,12 +99,12 @@ TEST(ContactRecord, LeavesOutAddressesThatItDoesNotUnderstand) {
 
 TEST(ContactRecord, KeepsTheLimits) {
   EXPECT_TRUE(decode_contact(record_with({"a", "b", "c", "d"})));
-  EXPECT_EQ(decode_contact(record_with({"a", "b", "c", "d", "e"})).error(),
+  EXPECT_EQ(error_of(decode_contact(record_with({"a", "b", "c", "d", "e"}))),
             DecodeError::over_limit);
   const std::string longest(limits::address_bytes_max, 'a');
   EXPECT_TRUE(decode_contact(record_with({longest, longest, longest, longest})));
-  EXPECT_EQ(decode_contact(record_with({longest + "a"})).error(), DecodeError::over_limit);
-  EXPECT_EQ(decode_contact(Bytes(limits::contact_bytes_max + 1, 1)).error(),
+  EXPECT_EQ(error_of(decode_contact(record_with({longest + "a"}))), DecodeError::over_limit);
+  EXPECT_EQ(error_of(decode_contact(Bytes(limits::contact_bytes_max + 1, 1))),
             DecodeError::over_limit);
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.hpp"
+#include "tests/support/decoding.hpp"
 #include "tests/support/vectors.hpp"
 
 namespace peer_relay {
@@ -92,21 +93,21 @@ TEST(Envelope, WithAFlagOfALaterVersionIsRefused) {
   for (int bit = 3; bit < 8; ++bit) {
     Bytes body = golden_body("route");
     body[1] = static_cast<std::uint8_t>(1u << bit);
-    EXPECT_EQ(decode_envelope(body).error(), DecodeError::unknown) << bit;
+    EXPECT_EQ(error_of(decode_envelope(body)), DecodeError::unknown) << bit;
   }
 }
 
 TEST(Envelope, CannotHaveMoreHopsLeftThanTheyBeginWith) {
   Bytes body = golden_body("route");
   body[envelope_hops_at] = limits::hops_max + 1;
-  EXPECT_EQ(decode_envelope(body).error(), DecodeError::over_limit);
+  EXPECT_EQ(error_of(decode_envelope(body)), DecodeError::over_limit);
   body[envelope_hops_at] = 0;
   EXPECT_TRUE(decode_envelope(body));
 }
 
 TEST(Envelope, IsTruncatedWithoutTheFieldsThatItsFlagsSay) {
   const Bytes body = golden_body("route_closest");
-  EXPECT_EQ(decode_envelope(BytesView{body}.first(envelope_header_bytes_max - 1)).error(),
+  EXPECT_EQ(error_of(decode_envelope(BytesView{body}.first(envelope_header_bytes_max - 1))),
             DecodeError::truncated);
   EXPECT_TRUE(decode_envelope(BytesView{body}.first(envelope_header_bytes_max)));
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "peer_relay/limits.hpp"
+#include "tests/support/decoding.hpp"
 #include "tests/support/vectors.hpp"
 
 namespace peer_relay {
@@ -40,21 +41,21 @@ TEST(Hello, OfAnotherVersionIsNotReadFurther) {
 }
 
 TEST(Hello, OfAnotherProtocolIsNone) {
-  EXPECT_EQ(decode_hello(as_bytes("GET / HTTP/1.1\r\n")).error(), DecodeError::bad_value);
-  EXPECT_EQ(decode_hello(as_bytes("PRL")).error(), DecodeError::truncated);
+  EXPECT_EQ(error_of(decode_hello(as_bytes("GET / HTTP/1.1\r\n"))), DecodeError::bad_value);
+  EXPECT_EQ(error_of(decode_hello(as_bytes("PRL"))), DecodeError::truncated);
 }
 
 TEST(HelloReply, TellsItsTwoKinds) {
   EXPECT_EQ(reply_kind(golden("accepted")), HelloReply::accepted);
   EXPECT_EQ(reply_kind(golden("refused")), HelloReply::refused);
-  EXPECT_EQ(reply_kind({}).error(), DecodeError::truncated);
-  EXPECT_EQ(reply_kind(Bytes{0}).error(), DecodeError::unknown);
-  EXPECT_EQ(reply_kind(Bytes{3}).error(), DecodeError::unknown);
+  EXPECT_EQ(error_of(reply_kind({})), DecodeError::truncated);
+  EXPECT_EQ(error_of(reply_kind(Bytes{0})), DecodeError::unknown);
+  EXPECT_EQ(error_of(reply_kind(Bytes{3})), DecodeError::unknown);
 }
 
 TEST(HelloReply, IsNotReadAsTheOtherKind) {
-  EXPECT_EQ(decode_accepted(golden("refused")).error(), DecodeError::unknown);
-  EXPECT_EQ(decode_refused(golden("accepted")).error(), DecodeError::unknown);
+  EXPECT_EQ(error_of(decode_accepted(golden("refused"))), DecodeError::unknown);
+  EXPECT_EQ(error_of(decode_refused(golden("accepted"))), DecodeError::unknown);
 }
 
 TEST(Accepted, IsTheGoldenOne) {
@@ -89,12 +90,12 @@ TEST(Refused, WithAReasonThatDoesNotTravelIsAProtocolError) {
 
 TEST(Refused, NamesItsNetworkForNoOtherReason) {
   EXPECT_TRUE(decode_refused(Bytes{2, 1, 1, 0}));
-  EXPECT_EQ(decode_refused(Bytes{2, 1, 1, 1, 'x'}).error(), DecodeError::bad_value);
+  EXPECT_EQ(error_of(decode_refused(Bytes{2, 1, 1, 1, 'x'})), DecodeError::bad_value);
 }
 
 TEST(Refused, NamesANetworkThatCanBeShown) {
-  EXPECT_EQ(decode_refused(Bytes{2, 5, 1, 2, 'a', 0x1b}).error(), DecodeError::bad_value);
-  EXPECT_EQ(decode_refused(Bytes{2, 5, 1, 1, 0xff}).error(), DecodeError::bad_value);
+  EXPECT_EQ(error_of(decode_refused(Bytes{2, 5, 1, 2, 'a', 0x1b})), DecodeError::bad_value);
+  EXPECT_EQ(error_of(decode_refused(Bytes{2, 5, 1, 1, 0xff})), DecodeError::bad_value);
 }
 
 TEST(Refused, NamesANetworkWithinTheLimit) {
@@ -104,7 +105,7 @@ TEST(Refused, NamesANetworkWithinTheLimit) {
     return message;
   };
   EXPECT_TRUE(decode_refused(refused_with(limits::network_bytes_max)));
-  EXPECT_EQ(decode_refused(refused_with(limits::network_bytes_max + 1)).error(),
+  EXPECT_EQ(error_of(decode_refused(refused_with(limits::network_bytes_max + 1))),
             DecodeError::over_limit);
 }
 
@@ -155,14 +156,15 @@ TEST(Introduction, KeepsFeaturesOfLaterVersions) {
 TEST(Introduction, KeepsTheLimits) {
   const std::string agent(limits::agent_bytes_max, 'a');
   EXPECT_TRUE(decode_introduction(introduction_with(agent, "", limits::contact_bytes_max)));
-  EXPECT_EQ(decode_introduction(introduction_with(agent + "a", "", 0)).error(),
+  EXPECT_EQ(error_of(decode_introduction(introduction_with(agent + "a", "", 0))),
             DecodeError::over_limit);
-  EXPECT_EQ(decode_introduction(introduction_with("", "", limits::contact_bytes_max + 1)).error(),
+  EXPECT_EQ(error_of(decode_introduction(introduction_with("", "", limits::contact_bytes_max + 1))),
             DecodeError::over_limit);
 }
 
 TEST(Introduction, NamesAnAgentThatCanBeShown) {
-  EXPECT_EQ(decode_introduction(introduction_with("a\nb", "", 0)).error(), DecodeError::bad_value);
+  EXPECT_EQ(error_of(decode_introduction(introduction_with("a\nb", "", 0))),
+            DecodeError::bad_value);
 }
 
 TEST(Introduction, SeesTheOtherAtAnIpAddressOrNowhere) {

@@ -7,6 +7,7 @@
 #include "base/random.hpp"
 #include "base/writer.hpp"
 #include "peer_relay/limits.hpp"
+#include "tests/support/decoding.hpp"
 #include "tests/support/vectors.hpp"
 
 namespace peer_relay {
@@ -59,11 +60,11 @@ TEST(Lookup, IsTheGoldenOne) {
 TEST(Lookup, WantsSomethingAndNotTooMuch) {
   Bytes body = golden("lookup");
   body[8] = 0;
-  EXPECT_EQ(decode_lookup(body).error(), DecodeError::bad_value);
+  EXPECT_EQ(error_of(decode_lookup(body)), DecodeError::bad_value);
   body[8] = limits::contacts_per_frame_max;
   EXPECT_TRUE(decode_lookup(body));
   body[8] = limits::contacts_per_frame_max + 1;
-  EXPECT_EQ(decode_lookup(body).error(), DecodeError::over_limit);
+  EXPECT_EQ(error_of(decode_lookup(body)), DecodeError::over_limit);
 }
 
 TEST(Lookup, BringsAContactWithinTheLimit) {
@@ -77,7 +78,7 @@ TEST(Lookup, BringsAContactWithinTheLimit) {
   };
   const Bytes largest = body_with(limits::contact_bytes_max);
   EXPECT_THAT(decode_lookup(largest)->contact, SizeIs(limits::contact_bytes_max));
-  EXPECT_EQ(decode_lookup(body_with(limits::contact_bytes_max + 1)).error(),
+  EXPECT_EQ(error_of(decode_lookup(body_with(limits::contact_bytes_max + 1))),
             DecodeError::over_limit);
 }
 
@@ -99,11 +100,11 @@ TEST(LookupAnswer, KeepsTheLimits) {
   EXPECT_TRUE(decode_lookup_answer(with_records(nonce, 0, 0)));
   const Bytes fullest = with_records(nonce, count, size);
   EXPECT_THAT(decode_lookup_answer(fullest)->contacts, SizeIs(count));
-  EXPECT_EQ(decode_lookup_answer(with_records(nonce, count + 1, 1)).error(),
+  EXPECT_EQ(error_of(decode_lookup_answer(with_records(nonce, count + 1, 1))),
             DecodeError::over_limit);
-  EXPECT_EQ(decode_lookup_answer(with_records(nonce, 1, size + 1)).error(),
+  EXPECT_EQ(error_of(decode_lookup_answer(with_records(nonce, 1, size + 1))),
             DecodeError::over_limit);
-  EXPECT_EQ(decode_lookup_answer(with_records(nonce, 2, 0)).error(), DecodeError::bad_value);
+  EXPECT_EQ(error_of(decode_lookup_answer(with_records(nonce, 2, 0))), DecodeError::bad_value);
 }
 
 TEST(Unreachable, IsTheGoldenOne) {
@@ -125,10 +126,10 @@ TEST(Unreachable, HasOneOfTheReasonsThatTravel) {
   };
   for (const std::uint8_t reason : Bytes{1, 2, 3, 4}) EXPECT_TRUE(with_reason(reason));
   for (const std::uint8_t reason : Bytes{5, 63}) {
-    EXPECT_EQ(with_reason(reason).error(), DecodeError::unknown);
+    EXPECT_EQ(error_of(with_reason(reason)), DecodeError::unknown);
   }
   for (const std::uint8_t reason : Bytes{0, 64, 65, 255}) {
-    EXPECT_EQ(with_reason(reason).error(), DecodeError::bad_value);
+    EXPECT_EQ(error_of(with_reason(reason)), DecodeError::bad_value);
   }
 }
 
@@ -147,18 +148,19 @@ TEST(NeighbourContacts, HasAKnownPurpose) {
     EXPECT_EQ(decode_neighbour_contacts(Bytes{purpose, 0})->purpose, ContactsPurpose{purpose});
   }
   for (const std::uint8_t purpose : Bytes{0, 4, 255}) {
-    EXPECT_EQ(decode_neighbour_contacts(Bytes{purpose, 0}).error(), DecodeError::unknown);
+    EXPECT_EQ(error_of(decode_neighbour_contacts(Bytes{purpose, 0})), DecodeError::unknown);
   }
 }
 
 TEST(NeighbourContacts, KeepsTheLimits) {
   const std::size_t count = limits::contacts_per_frame_max;
   EXPECT_TRUE(decode_neighbour_contacts(with_records({1}, count, limits::contact_bytes_max)));
-  EXPECT_EQ(decode_neighbour_contacts(with_records({1}, count + 1, 1)).error(),
+  EXPECT_EQ(error_of(decode_neighbour_contacts(with_records({1}, count + 1, 1))),
             DecodeError::over_limit);
-  EXPECT_EQ(decode_neighbour_contacts(with_records({1}, 1, limits::contact_bytes_max + 1)).error(),
-            DecodeError::over_limit);
-  EXPECT_EQ(decode_neighbour_contacts(with_records({1}, 1, 0)).error(), DecodeError::bad_value);
+  EXPECT_EQ(
+      error_of(decode_neighbour_contacts(with_records({1}, 1, limits::contact_bytes_max + 1))),
+      DecodeError::over_limit);
+  EXPECT_EQ(error_of(decode_neighbour_contacts(with_records({1}, 1, 0))), DecodeError::bad_value);
 }
 
 TEST(ContactViews, ComeBackInTheirOrder) {
@@ -195,8 +197,8 @@ TEST(DialBack, IsTheGoldenOne) {
 
 TEST(DialBack, NamesASchemeAndAPort) {
   EXPECT_TRUE(decode_dial_back(Bytes{0, 0, 0, 0, 2, 0, 1}));
-  EXPECT_EQ(decode_dial_back(Bytes{0, 0, 0, 0, 3, 0, 1}).error(), DecodeError::unknown);
-  EXPECT_EQ(decode_dial_back(Bytes{0, 0, 0, 0, 0, 0, 0}).error(), DecodeError::bad_value);
+  EXPECT_EQ(error_of(decode_dial_back(Bytes{0, 0, 0, 0, 3, 0, 1})), DecodeError::unknown);
+  EXPECT_EQ(error_of(decode_dial_back(Bytes{0, 0, 0, 0, 0, 0, 0})), DecodeError::bad_value);
 }
 
 TEST(DialBackResult, IsTheGoldenOne) {
@@ -210,7 +212,7 @@ TEST(DialBackResult, IsTheGoldenOne) {
 
 TEST(DialBackResult, IsYesOrNo) {
   EXPECT_FALSE(decode_dial_back_result(Bytes{0, 0, 0, 0, 0})->reached);
-  EXPECT_EQ(decode_dial_back_result(Bytes{0, 0, 0, 0, 2}).error(), DecodeError::bad_value);
+  EXPECT_EQ(error_of(decode_dial_back_result(Bytes{0, 0, 0, 0, 2})), DecodeError::bad_value);
 }
 
 }  // namespace

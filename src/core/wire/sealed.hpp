@@ -67,7 +67,10 @@ void encode_session_unknown(const SessionUnknown& unknown, Bytes& out);
 
 // Payload of Noise messages in a session handshake:
 // 32B Ed25519 public key | 8B Unix time in ms | 1B flags | contents: len16 each, to the end
-// IK message 1 and XX message 3 carry the opener's, IK and XX message 2 the answerer's.
+//
+// IK message 1 and XX message 3 carry the opener's, IK and XX message 2 the answerer's. XX message
+// 1 has none, and XX message 2 no contents: who sends it does not know yet to whom.
+//
 // flags: 0x01 in an answer: the contents of your first message were taken. All else zero.
 // time: of the sender's clock; looked at in IK message 1 only, against replay.
 struct SessionPayload {
@@ -93,9 +96,9 @@ enum class ContentKind : std::uint8_t {
 // probe:       1B kind | 4B epoch | 4B sequence
 // acknowledge: 1B kind | 4B epoch | 4B sequence | 1B hops left that the message arrived with
 //
-// epoch: random, drawn at the start of the sender's process. sequence: counts the acknowledged
-// messages of one sender to one receiver in an epoch, from 0, so that a receiver can tell what it
-// has had, whatever way and session a copy came by.
+// epoch: names a count of the sender's; the first of a process is random, so that none comes twice.
+// sequence: counts the acknowledged messages of one sender to one receiver in an epoch, from 0, so
+// that a receiver can tell what it has had, whatever way and session a copy came by.
 struct Content {
   ContentKind kind = ContentKind::data;
   std::uint32_t epoch = 0;
