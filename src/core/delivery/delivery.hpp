@@ -181,12 +181,12 @@ class Delivery {
   }
   static std::uint64_t number_of(const Send& send) { return number_of(send.epoch, send.sequence); }
 
-  void take_message(const NodeId& from, std::uint8_t hops_left, const Content& content,
-                    Outbox& out);
+  void take_numbered(const NodeId& from, std::uint8_t hops_left, const Content& content,
+                     Outbox& out);
   void take_acknowledgement(const NodeId& from, const Content& content, TimePoint now, Outbox& out);
   ReplayWindow& window(const NodeId& from, std::uint32_t epoch);
   static void acknowledge(const NodeId& to, std::uint8_t hops_left, const Content& content,
-                   std::uint8_t attempt, Outbox& out);
+                          std::uint8_t attempt, Outbox& out);
   static void give(const NodeId& from, std::uint8_t hops_left, const Content& content, Outbox& out);
   void release_unsent(TimePoint now, Outbox& out);
   void expire_unsent(TimePoint now, Outbox& out);

@@ -18,16 +18,15 @@ void Delivery::handle(const NodeId& from, std::uint8_t hops_left, BytesView byte
     case ContentKind::data:
       return give(from, hops_left, *content, out);
     case ContentKind::data_acked:
-      return take_message(from, hops_left, *content, out);
     case ContentKind::probe:
-      return acknowledge(from, hops_left, *content, 0, out);
+      return take_numbered(from, hops_left, *content, out);
     case ContentKind::acknowledge:
       return take_acknowledgement(from, *content, now, out);
   }
 }
 
-void Delivery::take_message(const NodeId& from, std::uint8_t hops_left, const Content& content,
-                            Outbox& out) {
+void Delivery::take_numbered(const NodeId& from, std::uint8_t hops_left, const Content& content,
+                             Outbox& out) {
   ReplayWindow& seen = window(from, content.epoch);
   const bool is_too_old = seen.next() > limits::replay_window + std::uint64_t{content.sequence};
   if (is_too_old) return out.drop(DropReason::duplicate);  // new or not: nobody can tell
@@ -36,7 +35,7 @@ void Delivery::take_message(const NodeId& from, std::uint8_t hops_left, const Co
   const auto attempt = static_cast<std::uint8_t>(is_new ? 0 : 1 + random_.below(notices_max));
   acknowledge(from, hops_left, content, attempt, out);
   if (!is_new) return out.drop(DropReason::duplicate);
-  give(from, hops_left, content, out);
+  if (content.kind == ContentKind::data_acked) give(from, hops_left, content, out);
 }
 
 void Delivery::give(const NodeId& from, std::uint8_t hops_left, const Content& content,

@@ -31,7 +31,7 @@ void SessionKeys::seal(Bytes& content, Bytes& scratch) {
 
 std::expected<MutableBytes, DropReason> SessionKeys::open(std::uint64_t counter,
                                                           MutableBytes sealed, TimePoint now) {
-  if (is_dead(now)) return std::unexpected(DropReason::no_session);
+  PEER_RELAY_ASSERT(!is_dead(now));
   if (!seen_.is_new(counter)) return std::unexpected(DropReason::replayed);
   const auto plain = receive_.open(counter, {}, sealed, sealed);
   if (!plain) return std::unexpected(DropReason::seal_broken);

@@ -29,7 +29,8 @@ class SessionKeys {
   /// `scratch` saves an allocation; what it holds is lost.
   void seal(Bytes& content, Bytes& scratch);
 
-  /// Opens the seal in place. What is not to be taken: no_session, replayed or seal_broken.
+  /// Opens the seal in place, with keys that are not dead. What is not to be taken: replayed or
+  /// seal_broken.
   std::expected<MutableBytes, DropReason> open(std::uint64_t counter, MutableBytes sealed,
                                                TimePoint now);
 
