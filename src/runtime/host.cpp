@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/host.hpp"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+
+#include "base/ring.hpp"
+#include "core/engine/drive.hpp"
+#include "runtime/options.hpp"
+#include "runtime/state_dir.hpp"
+#include "sodium/key_file.hpp"
+#include "sodium/sodium_crypto.hpp"
+#include "transport/websocket/websocket_transport.hpp"
+
+namespace peer_relay {
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>,
+                                         asio::io_context::executor_type>;
+
+/// For the goodbyes.
+constexpr auto shut_down_timeout = 1s;
+
+/// A joining node learns of contacts every few milliseconds, a settled one now and then.
+constexpr auto cache_delay = 5s;
+constexpr auto cache_every = 60s;
+
+/// What an order weighs beside its payload: headers and tags on its way.
+constexpr std::size_t order_cost_bytes = 128;
+
+SendResult refused(Error error) {
+  return {.outcome = SendResult::Outcome::refused, .error = error};
+}
+
+class AsioHost final : public Host, private LinkSink {
+ public:
+  static Result<std::unique_ptr<Host>, StartError> make(NodeOptions options, NodeEvents events);
+  ~AsioHost() override;
+
+  void run() override;
+  bool is_on_thread() const override;
+  Result<void> send(const NodeId& to, Payload payload) override;
+  void send(const NodeId& to, Payload payload, SendOptions options, SendCallback done) override;
+  void call(CallOrder order) override;
+  void connect(const NodeId& to, ConnectCallback done) override;
+  void connect(const Address& address) override;
+  void disconnect(const NodeId& peer) override;
+  void trace(const NodeId& to, TraceCallback hop) override;
+  std::vector<Peer> peers() const override;
+  Stats stats() const override;
+  void destroy(std::function<void()> done) override;
+  void mute() override { muted_ = true; }
+  void release() override;
+
+  // For drive().
+  void perform(Action&& action);
+  void wake_at(TimePoint when);
+
+ private:
+  enum class Phase : std::uint8_t { running, leaving, gone };
+
+  // What transports tell.
+  void link_opened(LinkId id, std::unique_ptr<Link> link, std::optional<DialId> dial,
+                   const std::string& remote_host) override;
+  void dial_failed(DialId dial, DialError error, const std::string& detail) override;
+  void link_received(LinkId id, MutableBytes message) override;
+  void link_writable(LinkId id) override;
+  void link_closed(LinkId id, CloseReason reason) override;
+  void connection_refused() override { ++refused_connections_; }
+  void connection_failed(CloseReason reason) override {
+    ++failed_connections_[static_cast<std::size_t>(reason)];
+  }
+  LinkId next_link_id() override { return LinkId{++last_link_}; }
+  void recycle(Bytes buffer) override {
+    if (engine_) engine_->recycle(std::move(buffer));
+  }
+
+  std::optional<StartError> open(NodeOptions options);
+  std::optional<StartError> open_state(const NodeOptions& options, EngineOptions& engine_options);
+  Result<Identity, StartError> identity(const NodeOptions& options);
+  TimePoint now() const;
+
+  void notify_thread(Mailbox::Put put);
+  void read_mail();
+  void obey(SendOrder&& order);
+  void obey(AcknowledgedOrder&& order);
+  void obey(CallOrder&& order) { order(); }
+
+  void act(Transmit&& action);
+  void act(Dial&& action);
+  void act(CloseLink&& action);
+  void act(Notify&& action);
+
+  void settle();
+  void tell_all();
+  void tell(Message&& message);
+  void tell(NotifyWish::SendDone&& done);
+  void tell(NotifyWish::PeerUp&& up);
+  void tell(NotifyWish::PeerLost&& lost);
+  void tell(NotifyWish::ConnectDone&& done);
+  void tell(NotifyWish::Traced&& traced);
+  void tell(Problem&& problem);
+  void tell(NotifyWish::Joined&&);
+
+  void on_timer();
+  void watch_cache();
+  void save_cache();
+  void cache_saved(int failure);
+
+  void finish();
+  void give_up_callbacks();
+
+  SodiumCrypto crypto_;
+  Identity identity_;
+  NodeEvents events_;
+  asio::io_context io_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};  // one thread does all input and output
+  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+  Clock::time_point started_ = Clock::now();
+  std::unique_ptr<StateDir> state_;
+  std::unique_ptr<WebSocketTransport> websocket_;
+  std::unordered_map<LinkId, std::unique_ptr<Link>> links_;  // bounded by the engine
+  std::uint64_t last_link_ = 0;
+  std::optional<Engine> engine_;
+  Phase phase_ = Phase::running;
+  bool muted_ = false;
+  bool released_ = false;
+
+  Mailbox mailbox_;
+  std::vector<Order> orders_;  // taken from it, and so many of them obeyed
+  std::size_t orders_done_ = 0;
+
+  Timer timer_{io_.get_executor()};
+  TimePoint armed_ = never;
+
+  using Event = decltype(NotifyWish::event);
+  Ring<Event> to_tell_;  // what the engine left in one turn
+  bool telling_ = false;
+  std::string dial_detail_;  // of the dial that fails in this turn
+  std::unordered_map<MessageId, SendCallback> sends_;  // bounded by the engine
+  std::multimap<NodeId, ConnectCallback> connects_;    // as the application's calls under way
+  std::map<std::uint64_t, TraceCallback> traces_;      // bounded by the engine
+  std::vector<std::function<void()>> destroyed_;
+
+  Timer cache_timer_{io_.get_executor()};
+  bool cache_due_ = false;
+  std::uint64_t cache_version_ = 0;
+  Clock::time_point cache_saved_at_{};
+  bool cache_failed_ = false;
+  std::jthread cache_writer_;
+
+  std::uint64_t refused_connections_ = 0;
+  std::array<std::uint64_t, static_cast<std::size_t>(CloseReason::count_)> failed_connections_{};
+};
+
+// ---- Starting -------------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Host>, StartError> AsioHost::make(NodeOptions options, NodeEvents events) {
+  auto host = std::make_unique<AsioHost>();
+  host->events_ = std::move(events);
+  if (auto error = host->open(std::move(options))) return std::unexpected(std::move(*error));
+  return host;
+}
+
+std::optional<StartError> AsioHost::open(NodeOptions options) {
+  auto checked = engine_options(options);
+  if (!checked) return std::move(checked.error());
+  if (auto error = open_state(options, *checked)) return error;
+  auto found = identity(options);
+  if (!found) return std::move(found.error());
+  identity_ = std::move(*found);
+  id_ = identity_.id;
+
+  auto websocket = WebSocketTransport::make(
+      io_, *this,
+      {.dial_timeout = options.dial_timeout,
+       .accept_timeout = options.handshake_timeout,
+       .half_open_max = options.limits.half_open_max,
+       .half_open_per_host_max = options.limits.half_open_per_host_max,
+       .origins = options.origins,
+       .tls = options.tls,
+       .tls_ca_file = options.tls_ca_file});
+  if (!websocket) return std::move(websocket.error());
+  websocket_ = std::move(*websocket);
+  if (options.port) {
+    const auto port = websocket_->listen(options.host, *options.port);
+    if (!port) return port.error();
+    port_ = *port;
+    url_ = local_url(checked->listen_scheme, options.host, port_);
+    checked->listen_port = port_;
+  }
+
+  const auto unix_time = std::chrono::system_clock::now().time_since_epoch();
+  checked->unix_ms_at_zero = std::chrono::duration_cast<std::chrono::milliseconds>(unix_time).count();
+  started_ = Clock::now();
+  std::uint64_t seed = 0;
+  crypto_.random({reinterpret_cast<std::uint8_t*>(&seed), sizeof seed});
+  engine_.emplace(std::move(*checked), identity_, crypto_, seed, now());
+  cache_version_ = engine_->peer_cache_version();
+  return std::nullopt;
+}
+
+std::optional<StartError> AsioHost::open_state(const NodeOptions& options,
+                                               EngineOptions& engine_options) {
+  if (options.state_dir.empty()) return std::nullopt;
+  auto state = StateDir::open(options.state_dir);
+  if (!state) return std::move(state.error());
+  state_ = std::move(*state);
+  engine_options.cached_contacts = state_->read_cache().contacts;
+  return std::nullopt;
+}
+
+Result<Identity, StartError> AsioHost::identity(const NodeOptions& options) {
+  if (options.identity) return identity_from_seed(*options.identity, crypto_);
+  std::filesystem::path file = options.identity_file;
+  if (file.empty() && state_) file = state_->identity_file();
+  if (file.empty()) return make_identity(crypto_);
+  const auto seed = load_or_create_key_file(file, crypto_);
+  if (!seed) {
+    return std::unexpected(
+        StartError{seed.error(), fmt::format("cannot use the identity file '{}': {}", file.string(),
+                                             describe(seed.error()))});
+  }
+  return identity_from_seed(*seed, crypto_);
+}
+
+void AsioHost::run() {
+  asio::post(io_, [this] {
+    if (phase_ != Phase::running) return;
+    engine_->start(now());
+    settle();
+  });
+  io_.run();
+}
+
+AsioHost::~AsioHost() {
+  // The links before their transport, and all of them before the io_context.
+  links_.clear();
+  websocket_.reset();
+}
+
+TimePoint AsioHost::now() const {
+  return TimePoint{std::chrono::duration_cast<Duration>(Clock::now() - started_)};
+}
+
+// ---- From any thread --------------------------------------------------------------------------------------
+
+bool AsioHost::is_on_thread() const { return work_.get_executor().running_in_this_thread(); }
+
+Result<void> AsioHost::send(const NodeId& to, Payload payload) {
+  if (to == id_) return std::unexpected(Error::to_self);
+  const std::size_t bytes = payload.bytes.size();
+  if (bytes > limits::payload_bytes_max) return std::unexpected(Error::payload_too_large);
+  const auto put = mailbox_.put_message(SendOrder{to, std::move(payload)}, bytes);
+  if (put == Mailbox::Put::refused) return std::unexpected(Error::queue_full);
+  notify_thread(put);
+  return {};
+}
+
+void AsioHost::send(const NodeId& to, Payload payload, SendOptions options, SendCallback done) {
+  const std::size_t bytes = payload.bytes.size();
+  std::optional<Error> error;
+  if (to == id_) error = Error::to_self;
+  if (bytes > limits::payload_bytes_max) error = Error::payload_too_large;
+  if (!error) {
+    const auto put =
+        mailbox_.put_message(AcknowledgedOrder{to, std::move(payload), options, done}, bytes);
+    if (put != Mailbox::Put::refused) return notify_thread(put);
+    error = Error::queue_full;
+  }
+  if (done) call([done = std::move(done), error = *error] { done(refused(error)); });
+}
+
+void AsioHost::call(CallOrder order) { notify_thread(mailbox_.put_call(std::move(order))); }
+
+void AsioHost::notify_thread(Mailbox::Put put) {
+  if (put == Mailbox::Put::first) asio::post(io_, [this] { read_mail(); });
+}
+
+// ---- What the application asks ------------------------------------------------------------------------------
+
+void AsioHost::read_mail() {
+  if (orders_done_ == orders_.size()) {
+    mailbox_.take(orders_);
+    orders_done_ = 0;
+  }
+  // What is sent must also leave: after a full batch the sockets have their turn.
+  std::size_t bytes = 0;
+  while (orders_done_ < orders_.size() && bytes < limits::batch_bytes_max) {
+    Order& order = orders_[orders_done_++];
+    bytes += order_cost_bytes;
+    if (const auto* message = std::get_if<SendOrder>(&order)) bytes += message->payload.bytes.size();
+    std::visit([this](auto&& each) { obey(std::move(each)); }, std::move(order));
+  }
+  settle();
+  if (orders_done_ < orders_.size()) asio::post(io_, [this] { read_mail(); });
+}
+
+void AsioHost::obey(SendOrder&& order) {
+  if (phase_ != Phase::running) return;
+  // A refusal here is the engine's own bound; it has counted it.
+  static_cast<void>(engine_->send(order.to, std::move(order.payload), now()));
+}
+
+void AsioHost::obey(AcknowledgedOrder&& order) {
+  Result<MessageId> message = std::unexpected(Error::closed);
+  if (phase_ == Phase::running) {
+    message = engine_->send(order.to, std::move(order.payload),
+                            AcknowledgedSend{order.options.timeout, order.options.probe}, now());
+  }
+  if (!order.done) return;
+  if (message) {
+    sends_.emplace(*message, std::move(order.done));
+  } else {
+    order.done(refused(message.error()));
+  }
+}
+
+void AsioHost::connect(const NodeId& to, ConnectCallback done) {
+  if (phase_ != Phase::running) {
+    if (done) done(std::unexpected(Error::closed));
+    return;
+  }
+  if (done) connects_.emplace(to, std::move(done));
+  engine_->connect(to, now());
+}
+
+void AsioHost::connect(const Address& address) {
+  if (phase_ == Phase::running) engine_->connect(address, now());
+}
+
+void AsioHost::disconnect(const NodeId& peer) {
+  if (phase_ == Phase::running) engine_->disconnect(peer, now());
+}
+
+void AsioHost::trace(const NodeId& to, TraceCallback hop) {
+  if (phase_ != Phase::running) {
+    if (hop) hop({.lost = true});
+    return;
+  }
+  const std::uint64_t number = engine_->trace(to, now());
+  if (hop) traces_.emplace(number, std::move(hop));
+}
+
+std::vector<Peer> AsioHost::peers() const {
+  return engine_ ? engine_->peers(now()) : std::vector<Peer>{};
+}
+
+Stats AsioHost::stats() const {
+  if (!engine_) return {};
+  Stats stats = engine_->stats();
+  stats.refused_connections += refused_connections_;
+  for (std::size_t i = 0; i < failed_connections_.size(); ++i) {
+    stats.closed[i] += failed_connections_[i];
+  }
+  return stats;
+}
+
+// ---- What transports tell -----------------------------------------------------------------------------------
+
+void AsioHost::link_opened(LinkId id, std::unique_ptr<Link> link, std::optional<DialId> dial,
+                           const std::string& remote_host) {
+  LinkOrigin origin{.dial = dial,
+                    .remote = link->remote(),
+                    .remote_host = remote_host,
+                    .channel_binding = {}};
+  links_.emplace(id, std::move(link));
+  engine_->link_opened(id, std::move(origin), now());
+  settle();
+}
+
+void AsioHost::dial_failed(DialId dial, DialError error, const std::string& detail) {
+  dial_detail_ = detail;
+  engine_->dial_failed(dial, error, now());
+  settle();
+  dial_detail_.clear();
+}
+
+void AsioHost::link_received(LinkId id, MutableBytes message) {
+  engine_->link_received(id, message, now());
+  settle();
+}
+
+void AsioHost::link_writable(LinkId id) {
+  engine_->link_writable(id, now());
+  settle();
+}
+
+void AsioHost::link_closed(LinkId id, CloseReason reason) {
+  links_.erase(id);
+  engine_->link_closed(id, reason, now());
+  settle();
+}
+
+// ---- What the engine wants ----------------------------------------------------------------------------------
+
+/// Follows every input.
+void AsioHost::settle() {
+  if (!engine_) return;
+  drive(*engine_, *this);
+  tell_all();
+  if (!engine_) return;
+  watch_cache();
+  if (phase_ == Phase::leaving && engine_->is_shut_down()) asio::post(io_, [this] { finish(); });
+}
+
+void AsioHost::perform(Action&& action) {
+  std::visit([this](auto&& each) { act(std::move(each)); }, std::move(action));
+}
+
+void AsioHost::act(Transmit&& action) {
+  const auto at = links_.find(action.link);
+  if (at == links_.end()) return engine_->recycle(std::move(action.batch));
+  at->second->send(std::move(action.batch));
+}
+
+void AsioHost::act(Dial&& action) {
+  if (websocket_->can_dial(action.address)) return websocket_->dial(action.address, action.dial);
+  asio::post(io_, [this, dial = action.dial] {
+    if (engine_) dial_failed(dial, DialError::unsupported, "no transport for such an address");
+  });
+}
+
+void AsioHost::act(CloseLink&& action) {
+  const auto at = links_.find(action.link);
+  if (at != links_.end()) at->second->close(action.reason);
+}
+
+void AsioHost::act(Notify&& action) {
+  if (auto* problem = std::get_if<Problem>(&action.event)) {
+    const bool is_of_dial = problem->kind == Problem::Kind::bootstrap_failed ||
+                            problem->kind == Problem::Kind::dial_failed;
+    if (is_of_dial && !dial_detail_.empty()) problem->detail = dial_detail_;
+  }
+  to_tell_.push(std::move(action.event));
+}
+
+void AsioHost::wake_at(TimePoint when) {
+  // An early wake costs less than moving the timer after every message.
+  if (when >= armed_) return;
+  armed_ = when;
+  timer_.expires_at(started_ + when.time_since_epoch());
+  timer_.async_wait([this](boost::system::error_code error) {
+    if (!error) on_timer();
+  });
+}
+
+void AsioHost::on_timer() {
+  if (!engine_) return;
+  armed_ = never;
+  if (engine_->next_wake() <= now()) engine_->wake(now());
+  settle();
+}
+
+// ---- What the application hears -----------------------------------------------------------------------------
+
+void AsioHost::tell_all() {
+  if (telling_) return;
+  telling_ = true;
+  while (!to_tell_.empty()) {
+    std::visit([this](auto&& each) { tell(std::move(each)); }, to_tell_.pop());
+  }
+  telling_ = false;
+}
+
+void AsioHost::tell(Message&& message) {
+  if (events_.message && !muted_) events_.message(message);
+}
+
+void AsioHost::tell(NotifyWish::SendDone&& done) {
+  auto callback = sends_.extract(done.message);
+  if (callback) callback.mapped()(done.result);
+}
+
+void AsioHost::tell(NotifyWish::PeerUp&& up) {
+  if (!events_.peer || muted_) return;
+  // It may be gone again, with a word of it to follow.
+  Peer peer;
+  peer.id = up.id;
+  events_.peer(engine_->peer(up.id, now()).value_or(peer));
+}
+
+void AsioHost::tell(NotifyWish::PeerLost&& lost) {
+  if (events_.peer_lost && !muted_) events_.peer_lost(lost.id, lost.reason);
+}
+
+void AsioHost::tell(NotifyWish::ConnectDone&& done) {
+  Result<Peer> result = std::unexpected(done.error.value_or(Error::not_linked));
+  if (!done.error) {
+    if (auto peer = engine_->peer(done.id, now())) result = std::move(*peer);
+  }
+  // Calls for one peer are one to the engine; one word answers all of them.
+  while (auto callback = connects_.extract(done.id)) callback.mapped()(result);
+}
+
+void AsioHost::tell(NotifyWish::Traced&& traced) {
+  const auto at = traces_.find(traced.trace);
+  if (at == traces_.end()) return;
+  const TraceHop& hop = traced.hop;
+  if (!hop.is_target && !hop.lost && hop.reason == UnreachableReason::none) return at->second(hop);
+  const auto last = traces_.extract(at);
+  last.mapped()(hop);
+}
+
+void AsioHost::tell(Problem&& problem) {
+  if (events_.error && !muted_) events_.error(problem);
+}
+
+void AsioHost::tell(NotifyWish::Joined&&) {
+  if (events_.joined && !muted_) events_.joined();
+}
+
+// ---- The peer cache -------------------------------------------------------------------------------------------
+
+void AsioHost::watch_cache() {
+  if (!state_ || cache_due_ || phase_ != Phase::running) return;
+  if (engine_->peer_cache_version() == cache_version_) return;
+  cache_due_ = true;
+  const auto soon = Clock::now() + cache_delay;
+  const bool is_first = cache_saved_at_ == Clock::time_point{};
+  cache_timer_.expires_at(is_first ? soon : std::max(soon, cache_saved_at_ + cache_every));
+  cache_timer_.async_wait([this](boost::system::error_code error) {
+    if (error || phase_ != Phase::running) return;
+    cache_due_ = false;
+    save_cache();
+  });
+}
+
+/// On a thread of its own: a disk may take a second to be sure, and nobody's message waits for it.
+void AsioHost::save_cache() {
+  cache_version_ = engine_->peer_cache_version();
+  cache_saved_at_ = Clock::now();
+  cache_writer_ = std::jthread{[this, contacts = engine_->peer_cache()] {
+    const int failure = state_->write_cache(contacts) ? 0 : errno;
+    asio::post(io_, [this, failure] { cache_saved(failure); });
+  }};
+}
+
+void AsioHost::cache_saved(int failure) {
+  const bool is_news = failure != 0 && !cache_failed_;
+  cache_failed_ = failure != 0;
+  if (!is_news || phase_ == Phase::gone) return;
+  to_tell_.push(Problem{Problem::Kind::state_unwritable, "peers.cache", std::strerror(failure)});
+  tell_all();
+}
+
+// ---- The end --------------------------------------------------------------------------------------------------
+
+void AsioHost::destroy(std::function<void()> done) {
+  if (phase_ == Phase::gone) {
+    if (done) done();
+    return;
+  }
+  if (done) destroyed_.push_back(std::move(done));
+  if (phase_ == Phase::leaving) return;
+  phase_ = Phase::leaving;
+  engine_->shut_down(now());
+  // The engine's timer goes on beside this one.
+  cache_timer_.expires_after(shut_down_timeout);
+  cache_timer_.async_wait([this](boost::system::error_code error) {
+    if (!error) finish();
+  });
+}
+
+void AsioHost::release() {
+  released_ = true;
+  destroy({});
+  if (phase_ == Phase::gone) io_.stop();
+}
+
+void AsioHost::finish() {
+  if (phase_ == Phase::gone) return;
+  phase_ = Phase::gone;
+  timer_.cancel();
+  cache_timer_.cancel();
+  links_.clear();
+  websocket_.reset();
+  if (state_) {
+    cache_writer_ = {};
+    if (engine_->peer_cache_version() != cache_version_) {
+      static_cast<void>(state_->write_cache(engine_->peer_cache()));
+    }
+    state_.reset();
+  }
+  engine_.reset();
+  give_up_callbacks();
+  for (const auto& done : std::exchange(destroyed_, {})) done();
+  if (released_) io_.stop();
+}
+
+/// What was promised to come exactly once comes now.
+void AsioHost::give_up_callbacks() {
+  tell_all();
+  for (auto& [message, done] : std::exchange(sends_, {})) done(refused(Error::closed));
+  for (auto& [id, done] : std::exchange(connects_, {})) done(std::unexpected(Error::closed));
+  for (auto& [number, hop] : std::exchange(traces_, {})) hop({.lost = true});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Host>, StartError> Host::make(NodeOptions options, NodeEvents events) {
+  return AsioHost::make(std::move(options), std::move(events));
+}
+
+}  // namespace peer_relay

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// The Asio host: one io_context on one thread that owns an engine, the transports and the links, and
+// carries word between them. It decides nothing: the engine does.
+//
+// Handlers of the application are called when the engine has been drained, never from inside it, so
+// they may call anything.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "peer_relay/node.hpp"
+#include "runtime/mailbox.hpp"
+
+namespace peer_relay {
+
+class Host {
+ public:
+  /// Checks the options, reads key and cache, binds the port.
+  static Result<std::unique_ptr<Host>, StartError> make(NodeOptions options, NodeEvents events);
+
+  virtual ~Host() = default;
+
+  const NodeId& id() const { return id_; }
+  std::uint16_t port() const { return port_; }
+  const std::string& url() const { return url_; }
+
+  /// The node's thread: returns after release().
+  virtual void run() = 0;
+
+  // ---- From any thread ----------------------------------------------------------------------------
+
+  virtual bool is_on_thread() const = 0;
+  virtual Result<void> send(const NodeId& to, Payload payload) = 0;
+  virtual void send(const NodeId& to, Payload payload, SendOptions options, SendCallback done) = 0;
+  virtual void call(CallOrder order) = 0;
+
+  // ---- On the node's thread, from a call -------------------------------------------------------------
+
+  virtual void connect(const NodeId& to, ConnectCallback done) = 0;
+  virtual void connect(const Address& address) = 0;
+  virtual void disconnect(const NodeId& peer) = 0;
+  virtual void trace(const NodeId& to, TraceCallback hop) = 0;
+  virtual std::vector<Peer> peers() const = 0;
+  virtual Stats stats() const = 0;
+
+  /// `done` follows exactly once, also where all is over already.
+  virtual void destroy(std::function<void()> done) = 0;
+  /// No event is told any more; callbacks still come.
+  virtual void mute() = 0;
+  /// destroy(), and then run() returns.
+  virtual void release() = 0;
+
+ protected:
+  NodeId id_{};
+  std::uint16_t port_ = 0;
+  std::string url_;
+};
+
+}  // namespace peer_relay

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+#include "peer_relay/node.hpp"
+
+#include <future>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "runtime/host.hpp"
+
+#ifndef PEER_RELAY_VERSION
+#define PEER_RELAY_VERSION "0.1.0"
+#endif
+
+namespace peer_relay {
+
+namespace {
+
+std::unexpected<StartError> no_thread(const std::system_error& error) {
+  return std::unexpected(
+      StartError{Error::queue_full, std::string{"cannot start the node's thread: "} + error.what()});
+}
+
+}  // namespace
+
+/// The host, and the thread that runs it. The thread holds it too, so that a handler may destroy the
+/// Node it is called by.
+struct Node::Impl {
+  std::unique_ptr<Host> host;
+  std::thread thread;
+
+  /// Asks on the node's thread and waits; answers at once where we are on it.
+  template <class Ask>
+  auto ask(Ask ask) const {
+    if (host->is_on_thread()) return ask(*host);
+    std::promise<decltype(ask(*host))> promise;
+    auto answer = promise.get_future();
+    host->call([&promise, &ask, this] { promise.set_value(ask(*host)); });
+    return answer.get();
+  }
+};
+
+Result<Node, StartError> Node::start(NodeOptions options, NodeEvents events) {
+  auto host = Host::make(std::move(options), std::move(events));
+  if (!host) return std::unexpected(std::move(host.error()));
+  auto impl = std::make_shared<Impl>();
+  impl->host = std::move(*host);
+  try {
+    impl->thread = std::thread{[impl] { impl->host->run(); }};
+  } catch (const std::system_error& error) {
+    return no_thread(error);
+  }
+  return Node{std::move(impl)};
+}
+
+Node::Node(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Node::Node(Node&&) noexcept = default;
+
+Node& Node::operator=(Node&& other) noexcept {
+  if (this != &other) {
+    Node old{std::move(impl_)};
+    impl_ = std::move(other.impl_);
+  }
+  return *this;
+}
+
+Node::~Node() {
+  if (!impl_) return;
+  Host& host = *impl_->host;
+  if (host.is_on_thread()) {
+    // The thread can't wait for itself; it ends when it has said goodbye.
+    host.mute();
+    host.call([&host] { host.release(); });
+    impl_->thread.detach();
+  } else {
+    host.call([&host] { host.release(); });
+    impl_->thread.join();
+  }
+}
+
+const NodeId& Node::id() const { return impl_->host->id(); }
+
+std::uint16_t Node::port() const { return impl_->host->port(); }
+
+std::string Node::url() const { return impl_->host->url(); }
+
+Result<void> Node::send(const NodeId& to, Payload payload) {
+  return impl_->host->send(to, std::move(payload));
+}
+
+void Node::send(const NodeId& to, Payload payload, SendOptions options, SendCallback done) {
+  impl_->host->send(to, std::move(payload), options, std::move(done));
+}
+
+void Node::connect(const NodeId& to, ConnectCallback done) {
+  Host& host = *impl_->host;
+  host.call([&host, to, done = std::move(done)] { host.connect(to, done); });
+}
+
+Result<void> Node::connect(const std::string& url) {
+  auto address = Address::parse(url);
+  if (!address || address->scheme == Scheme::tcp) return std::unexpected(Error::address_invalid);
+  Host& host = *impl_->host;
+  host.call([&host, address = std::move(*address)] { host.connect(address); });
+  return {};
+}
+
+void Node::disconnect(const NodeId& peer) {
+  Host& host = *impl_->host;
+  host.call([&host, peer] { host.disconnect(peer); });
+}
+
+void Node::trace(const NodeId& to, TraceCallback hop) {
+  Host& host = *impl_->host;
+  host.call([&host, to, hop = std::move(hop)] { host.trace(to, hop); });
+}
+
+std::vector<Peer> Node::peers() const {
+  return impl_->ask([](const Host& host) { return host.peers(); });
+}
+
+Stats Node::stats() const {
+  return impl_->ask([](const Host& host) { return host.stats(); });
+}
+
+void Node::destroy(std::function<void()> done) {
+  Host& host = *impl_->host;
+  host.call([&host, done = std::move(done)] { host.destroy(done); });
+}
+
+std::string_view version() { return PEER_RELAY_VERSION; }
+
+}  // namespace peer_relay

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+//
+// For tests of this room and of those above: certificates made on the spot, and a stranger who
+// speaks TCP and nothing else unless the test makes him.
+#pragma once
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "peer_relay/bytes.hpp"
+
+namespace peer_relay::testing {
+
+/// A directory that goes with the test.
+class TemporaryDir {
+ public:
+  TemporaryDir() {
+    std::string name = (std::filesystem::temp_directory_path() / "peer-relay-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary directory");
+    path_ = name;
+  }
+  ~TemporaryDir() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryDir(const TemporaryDir&) = delete;
+  TemporaryDir& operator=(const TemporaryDir&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::string file(std::string_view name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// A certificate authority that signs what it is asked to.
+class CertificateAuthority {
+ public:
+  explicit CertificateAuthority(const std::string& directory) : directory_(directory) {
+    certificate_ = certificate("Test authority", "", key_.get(), -60, 3600);
+    save(ca_file(), [this](std::FILE* file) { PEM_write_X509(file, certificate_.get()); });
+  }
+
+  std::string ca_file() const { return directory_ + "/ca.pem"; }
+
+  struct Files {
+    std::string certificate, key;
+  };
+
+  /// `names` as OpenSSL writes them: "DNS:localhost,IP:127.0.0.1". Times in seconds from now.
+  Files issue(const std::string& label, const std::string& names, long not_before = -60,
+              long not_after = 3600) {
+    const KeyPtr key{EVP_EC_gen("P-256")};
+    const CertificatePtr leaf = certificate(label, names, key.get(), not_before, not_after);
+    const Files files{directory_ + "/" + label + ".pem", directory_ + "/" + label + ".key"};
+    save(files.certificate, [&](std::FILE* file) { PEM_write_X509(file, leaf.get()); });
+    save(files.key, [&](std::FILE* file) {
+      PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+    });
+    return files;
+  }
+
+ private:
+  template <auto free>
+  struct Free {
+    void operator()(auto* object) const { free(object); }
+  };
+  using KeyPtr = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
+  using CertificatePtr = std::unique_ptr<X509, Free<X509_free>>;
+
+  CertificatePtr certificate(const std::string& label, const std::string& names, EVP_PKEY* key,
+                             long not_before, long not_after) {
+    CertificatePtr out{X509_new()};
+    X509* const raw = out.get();
+    X509_set_version(raw, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(raw), ++serial_);
+    X509_gmtime_adj(X509_getm_notBefore(raw), not_before);
+    X509_gmtime_adj(X509_getm_notAfter(raw), not_after);
+    X509_set_pubkey(raw, key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(raw), "CN", MBSTRING_UTF8,
+                               reinterpret_cast<const unsigned char*>(label.c_str()), -1, -1, 0);
+    X509* const issuer = certificate_ ? certificate_.get() : raw;
+    X509_set_issuer_name(raw, X509_get_subject_name(issuer));
+    if (names.empty()) {
+      extend(raw, issuer, NID_basic_constraints, "critical,CA:TRUE");
+    } else {
+      extend(raw, issuer, NID_subject_alt_name, names);
+    }
+    X509_sign(raw, key_.get(), EVP_sha256());
+    return out;
+  }
+
+  static void extend(X509* to, X509* issuer, int nid, const std::string& value) {
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer, to, nullptr, nullptr, 0);
+    X509_EXTENSION* const extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
+    if (extension == nullptr) throw std::runtime_error("bad extension " + value);
+    X509_add_ext(to, extension, -1);
+    X509_EXTENSION_free(extension);
+  }
+
+  template <class Write>
+  static void save(const std::string& path, Write write) {
+    std::FILE* const file = std::fopen(path.c_str(), "w");
+    if (file == nullptr) throw std::runtime_error("cannot write " + path);
+    write(file);
+    std::fclose(file);
+  }
+
+  std::string directory_;
+  long serial_ = 0;
+  KeyPtr key_{EVP_EC_gen("P-256")};
+  CertificatePtr certificate_;
+};
+
+/// A TCP connection to a port of this machine that sends whatever the test wants.
+class Stranger {
+ public:
+  /// `from` is the address to come from; all of 127.0.0.0/8 is ours.
+  explicit Stranger(std::uint16_t port, const char* from = "127.0.0.1")
+      : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    ::inet_pton(AF_INET, from, &own.sin_addr);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    ::inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+    if (::bind(fd_, reinterpret_cast<sockaddr*>(&own), sizeof own) != 0 ||
+        ::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
+      ::close(fd_);
+      throw std::runtime_error("cannot connect");
+    }
+  }
+  ~Stranger() { close(); }
+  Stranger(Stranger&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)),
+        heard_(std::move(other.heard_)),
+        hung_up_(other.hung_up_) {}
+  Stranger& operator=(Stranger&&) = delete;
+
+  /// What the other side takes at once; false when it has gone.
+  bool say(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
+        pollfd writable{fd_, POLLOUT, 0};
+        if (::poll(&writable, 1, 2000) <= 0) return false;
+        continue;
+      }
+      if (sent <= 0) return false;
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
+  }
+  bool say(BytesView bytes) { return say(as_text(bytes)); }
+
+  /// All that has come so far.
+  const std::string& heard() {
+    char buffer[4096];
+    while (!hung_up_) {
+      const ssize_t got = ::recv(fd_, buffer, sizeof buffer, MSG_DONTWAIT);
+      if (got < 0 && (errno == EAGAIN || errno == EINTR)) break;
+      if (got <= 0) {
+        hung_up_ = true;
+      } else {
+        heard_.append(buffer, static_cast<std::size_t>(got));
+      }
+    }
+    return heard_;
+  }
+  /// Takes out what was heard.
+  std::string take(std::size_t bytes) {
+    std::string out = heard_.substr(0, bytes);
+    heard_.erase(0, bytes);
+    return out;
+  }
+  /// Whether the other side has closed the connection.
+  bool is_hung_up() {
+    heard();
+    return hung_up_;
+  }
+
+  /// Waits for more, for the tests that have another thread at work.
+  bool wait(std::chrono::milliseconds at_most) {
+    if (hung_up_) return false;
+    pollfd readable{fd_, POLLIN, 0};
+    return ::poll(&readable, 1, static_cast<int>(at_most.count())) > 0;
+  }
+
+  void close() {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+  /// As a process that dies: the other side sees a reset.
+  void reset() {
+    const linger now{1, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close();
+  }
+
+ private:
+  int fd_;
+  std::string heard_;
+  bool hung_up_ = false;
+};
+
+inline constexpr std::string_view upgrade_request =
+    "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// A frame as a client sends it (RFC 6455 §5.2); `first` is FIN and opcode.
+inline std::string client_frame(std::uint8_t first, std::string_view payload) {
+  std::string out{static_cast<char>(first)};
+  const auto put = [&out](std::uint64_t value, int bytes) {
+    for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i) & 255);
+  };
+  if (payload.size() < 126) {
+    put(128 | payload.size(), 1);
+  } else if (payload.size() < 65536) {
+    put(128 | 126, 1);
+    put(payload.size(), 2);
+  } else {
+    put(128 | 127, 1);
+    put(payload.size(), 8);
+  }
+  constexpr std::string_view mask = "\x12\x34\x56\x78";
+  out += mask;
+  for (std::size_t i = 0; i < payload.size(); ++i) {
+    out += static_cast<char>(payload[i] ^ mask[i % 4]);
+  }
+  return out;
+}
+
+}  // namespace peer_relay::testing
