@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include <atomic>
+#include <utility>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "command.hpp"
+#include "guest.hpp"
+#include "json.hpp"
+#include "loop.hpp"
+#include "output.hpp"
+#include "text.hpp"
+
+namespace peer_relay::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct ListenOptions {
+  GuestOptions guest;
+  bool json = false;
+  bool echo = false;
+  std::uint64_t count = 0;  ///< 0: for ever
+};
+
+/// Messages that came before the line that says that we are ready, and wait for it.
+constexpr std::size_t early_max = 1024;
+
+/// Prints what comes, and sends it back.
+class Listener {
+ public:
+  Listener(Loop& loop, const ListenOptions& options)
+      : loop_{loop}, options_{options}, guest_{loop, options.guest}, output_{loop} {}
+
+  int run() {
+    if (const auto failed = guest_.join([this](const Message& message) { received(message); })) {
+      return loop_.interrupted() ? status_ok : *failed;
+    }
+    output_.on_closed([this] { loop_.stop(status_ok); });
+    loop_.on_interrupt([this] { loop_.stop(status_ok); });
+    announce();
+    ready_ = true;
+    for (const Message& message : std::exchange(early_, {})) print_message(message);
+    const int status = done() ? status_ok : loop_.run();
+    guest_.leave();
+    output_.finish(2s);
+    if (missed() > 0) complain(counted(missed(), "message") + " could not be printed in time");
+    if (unsent_ > 0) complain(counted(unsent_, "message") + " could not be sent back");
+    return status;
+  }
+
+ private:
+  void announce() {
+    const std::string id = guest_.node().id().to_hex();
+    if (options_.json) {
+      output_.line(line_of({{"ready", true}, {"id", id}}));
+    } else {
+      write_all(STDERR_FILENO, fmt::format("listening as {}\n", id));
+    }
+  }
+
+  /// On the node's thread.
+  void received(const Message& message) {
+    const std::size_t bytes = message.payload.bytes.size() + 256;
+    if (!loop_.offer(bytes, [this, message] { print_message(message); })) ++missed_;
+  }
+
+  void print_message(const Message& message) {
+    if (done()) return;
+    if (!ready_) return hold(message);
+    ++printed_;
+    output_.line(options_.json ? message_line("", message) : human_line(message));
+    if (options_.echo && !guest_.node().send(message.from, message.payload)) ++unsent_;
+    if (done()) loop_.stop(status_ok);
+  }
+
+  void hold(const Message& message) {
+    if (early_.size() < early_max) {
+      early_.push_back(message);
+    } else {
+      ++missed_;
+    }
+  }
+
+  /// A terminal is told who wrote, and protected from what he wrote; a file or pipe gets the text.
+  std::string human_line(const Message& message) const {
+    if (!terminal_) return std::string{message.payload.text()};
+    return dim(message.from.short_hex(), colors_) + "  " + escaped(message.payload.text());
+  }
+
+  bool done() const { return options_.count > 0 && printed_ >= options_.count; }
+  std::uint64_t missed() const { return missed_ + output_.refused(); }
+
+  Loop& loop_;
+  const ListenOptions& options_;
+  std::atomic<std::uint64_t> missed_ = 0;
+  std::uint64_t printed_ = 0;
+  std::uint64_t unsent_ = 0;
+  bool ready_ = false;
+  std::vector<Message> early_;
+  const bool terminal_ = is_terminal(STDOUT_FILENO);
+  const bool colors_ = wants_colors(STDOUT_FILENO);
+  Guest guest_;
+  Output output_;
+};
+
+}  // namespace
+
+int listen(Arguments arguments) {
+  Command command{"listen", "Joins, and prints each message that comes",
+                  R"(  peer-relay listen
+  peer-relay listen --bootstrap wss://relay.example.org --identity ~/me.pem
+  peer-relay listen --json | jq -r .msg
+  peer-relay listen --echo --count 10
+)"};
+  ListenOptions options;
+  options.guest.add_to(command);
+  command.flag("--echo", options.echo, "Send each message back, best effort");
+  command.number("--count,-n", options.count, 1, 1'000'000'000'000, "End after N messages");
+  command.flag("--json", options.json,
+               R"(One JSON object a line: {"ready":true,"id"}, then {"msg","from","hops"})");
+  if (const auto status = command.parse(std::move(arguments))) return *status;
+  Loop loop;
+  return Listener{loop, options}.run();
+}
+
+}  // namespace peer_relay::app
