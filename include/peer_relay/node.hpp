@@ -35,31 +35,31 @@ struct TlsFiles {
 
 struct NodeOptions {
   /// Listens on this TCP port; 0 picks a free one, nothing means: do not listen.
-  std::optional<std::uint16_t> port;
+  std::optional<std::uint16_t> port = {};
   /// The address to bind: an IPv4 or IPv6 literal. "::" is every interface, IPv4 included.
   std::string host = "::";
   /// ws:// and wss:// URLs of nodes to join by; tried for ever, in random order.
-  std::vector<std::string> bootstrap;
+  std::vector<std::string> bootstrap = {};
   /// URLs under which others can dial this node; none: found out by what peers see.
-  std::vector<std::string> advertise;
+  std::vector<std::string> advertise = {};
   /// Nodes of different networks never link. A label, no secret. At most 64 bytes of UTF-8.
   std::string network = "peer-relay";
 
   /// The private key (RFC 8032 seed). Without it: from `identity_file`, else from the state
   /// directory, else new.
-  std::optional<SigningSeed> identity;
+  std::optional<SigningSeed> identity = {};
   /// PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes it; made (mode 0600) if missing.
-  std::string identity_file;
+  std::string identity_file = {};
   /// Keeps the key and the peer cache across restarts; empty keeps nothing. Made if missing.
-  std::string state_dir;
+  std::string state_dir = {};
 
-  std::optional<TlsFiles> tls;  ///< makes the port wss://
-  std::string tls_ca_file;      ///< trusted when dialing wss://; empty: the system's store
+  std::optional<TlsFiles> tls = {};  ///< makes the port wss://
+  std::string tls_ca_file = {};      ///< trusted when dialing wss://; empty: the system's store
 
   /// Browsers are let in from pages of these origins ("https://example.org"); empty: from any.
-  std::vector<std::string> origins;
+  std::vector<std::string> origins = {};
 
-  Limits limits;
+  Limits limits = {};
   Duration dial_timeout = limits::dial_timeout;
   Duration handshake_timeout = limits::handshake_timeout;
   Duration ping_after = limits::ping_after;
@@ -74,11 +74,11 @@ struct StartError {
 
 /// Handlers; each may be empty.
 struct NodeEvents {
-  std::function<void(const Message&)> message;
-  std::function<void(const Peer&)> peer;                         ///< a link is up
-  std::function<void(const NodeId&, CloseReason)> peer_lost;     ///< the last link to it is gone
-  std::function<void(const Problem&)> error;                     ///< nothing that stops the node
-  std::function<void()> joined;  ///< has found its place: what is sent now has a way
+  std::function<void(const Message&)> message = {};
+  std::function<void(const Peer&)> peer = {};                      ///< a link is up
+  std::function<void(const NodeId&, CloseReason)> peer_lost = {};  ///< the last link to it is gone
+  std::function<void(const Problem&)> error = {};                  ///< nothing that stops the node
+  std::function<void()> joined = {};  ///< has found its place: what is sent now has a way
 };
 
 struct SendOptions {

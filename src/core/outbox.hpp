@@ -72,7 +72,7 @@ struct LinkUp {
   NodeId id{};
   PublicKey key{};
   std::string remote_host;    ///< the other side's IP address
-  std::string observed_host;  ///< how the other side sees us: IP address, or the host it dialed
+  std::string observed_host;  ///< the IP address at which the other side sees us; may be empty
   Bytes contact;              ///< the other side's record, as it came; may be empty
 };
 

@@ -74,7 +74,8 @@ void Membership::handle(const LinkUp& up, TimePoint now, Outbox& out) {
   if (is_own_record && contact->is_dialable()) table_.learn(contact, true);
   shunned_.erase(up.id);
   ++peer_cache_version_;
-  dirty_ = true;
+  // One more leaf changes nothing that we should want.
+  if (relays || !joined_) dirty_ = true;
   out.notify(NotifyWish::PeerUp{up.id});
   // Both sides tell each other whom they know near the other: a newcomer hears of its siblings.
   send_contacts(*table_.find(up.id), ContactsPurpose::neighbours, out);
@@ -208,12 +209,7 @@ bool Membership::has_place_for(const NodeId& id, bool relays) const {
 // Whether a relay belongs beside us, or we beside it, as far as we can see. These links are what
 // delivery stands on: the way to a node ends at those closest to it.
 bool Membership::are_siblings(const NodeId& id) const {
-  if (table_.is_sibling(id)) return true;
-  std::size_t closer_to_it = 0;
-  for (const LinkedPeer& peer : table_.peers()) {
-    if (peer.relays && peer.id != id && is_closer(peer.id, self_.id, id)) ++closer_to_it;
-  }
-  return closer_to_it < limits::siblings;
+  return table_.is_sibling(id) || table_.is_among_closest(self_.id, id, limits::siblings);
 }
 
 bool Membership::improves(const NodeId& id) const {
@@ -362,12 +358,8 @@ void Membership::announce(const Contact& newcomer, Outbox& out) const {
   for (const LinkedPeer& peer : table_.peers()) {
     if (peer.id == newcomer.id || (newcomer.is_local() && !peer.is_local)) continue;
     const std::size_t wanted = peer.relays ? limits::siblings : limits::leaf_links;
-    std::size_t closer = 0;
-    for (const LinkedPeer& other : table_.peers()) {
-      if (!other.relays || other.id == peer.id || other.id == newcomer.id) continue;
-      if (is_closer(other.id, newcomer.id, peer.id) && ++closer >= wanted) break;
-    }
-    if (closer < wanted) out.wish(FrameWish{peer.link, FrameKind::contacts, body});
+    if (!table_.is_among_closest(newcomer.id, peer.id, wanted)) continue;
+    out.wish(FrameWish{peer.link, FrameKind::contacts, body});
   }
 }
 

@@ -206,7 +206,6 @@ Sessions::Session& Sessions::install(const NodeId& id, SessionKeys keys, const P
   session->current.emplace(std::move(keys));
   session->key = proven.key;
   session->home = proven.home;
-  session->heard_unix_ms = std::max(session->heard_unix_ms, proven.unix_ms);
   session->confirm_at = never;
   arm_sweep(now);
   return *session;
@@ -216,9 +215,8 @@ Sessions::Session& Sessions::install(const NodeId& id, SessionKeys keys, const P
 void Sessions::promote(std::uint32_t index, TimePoint now, Outbox& out) {
   Answer answer = take_answer(index);
   forget_finish(answer.from);
-  install(answer.from, std::move(*answer.keys),
-          {.key = answer.key, .unix_ms = answer.unix_ms, .home = answer.home}, now);
-  absorb_opening(answer.from, answer.made, now, out);
+  install(answer.from, std::move(*answer.keys), {.key = answer.key, .home = answer.home}, now);
+  absorb_opening(answer.from, now, out);
 }
 
 void Sessions::confirm_later(const NodeId& id, Session& session, TimePoint now) {

@@ -125,7 +125,6 @@ class Sessions {
     std::optional<SessionKeys> current;
     std::optional<SessionKeys> previous;  ///< opens what is still on its way
     std::optional<NodeId> home;           ///< what we send goes by it, as the other end last said
-    std::uint64_t heard_unix_ms = 0;      ///< the latest time stamp of its handshakes
     TimePoint reopened = TimePoint::min();
     TimePoint confirm_at = never;
   };
@@ -137,12 +136,11 @@ class Sessions {
     std::optional<AgreementKey> remote_static;
     noise::Handshake handshake;
     Repeat message;
-    TimePoint written{};      ///< the message
-    std::size_t early = 0;    ///< so many of those waiting ride in it
+    std::size_t early = 0;    ///< so many of those waiting ride in the message
     bool is_suspect = false;  ///< the keys that there are seem to be unknown at the other end
     bool is_refused = false;  ///< who answered did not prove the id
     bool is_spoiled = false;  ///< by an answer that was not good: the next try is a new handshake
-    bool is_nudged = false;   ///< was repeated out of turn for an opening that lost against it
+    bool is_nudged = false;   ///< was repeated once out of turn
     std::vector<SealWish> waiting;
   };
 
@@ -165,7 +163,6 @@ class Sessions {
     std::optional<noise::Handshake> handshake;  ///< XX: waits for FINISH
     std::optional<SessionKeys> keys;            ///< IK: wait for the first content
     PublicKey key{};                            ///< IK
-    std::uint64_t unix_ms = 0;                  ///< IK
     bool is_preferred = false;  ///< the opener can't use what keys there were before
     TimePoint reopened = TimePoint::min();
   };
@@ -209,7 +206,8 @@ class Sessions {
   void opening_unreachable(Opening& opening, const NodeId& to, bool plausible, TimePoint now,
                            Outbox& out);
   void flush(std::vector<SealWish> waiting, TimePoint now, Outbox& out);
-  void absorb_opening(const NodeId& to, TimePoint answered, TimePoint now, Outbox& out);
+  void absorb_opening(const NodeId& to, TimePoint now, Outbox& out);
+  std::vector<SealWish> keep_early(Opening& opening);
   void fail(const NodeId& to, const ContentFailed& why, Outbox& out);
   static void fail_one(const SealWish& wish, ContentFailed why, Outbox& out);
   static ContentFailed refusal_of(const NodeId& id);
@@ -227,8 +225,6 @@ class Sessions {
                  TimePoint now, Outbox& out);
   std::optional<Opened> answer_ik(const Envelope& envelope, const SessionOpen& open,
                                   const MessageHash& hash, TimePoint now, Outbox& out);
-  bool is_certainly_new(const NodeId& from, const MessageHash& hash, std::uint64_t unix_ms,
-                        TimePoint now);
   Answer& keep_answer(std::uint32_t index, Answer answer);
   void send_answer(Answer& answer, TimePoint now, Outbox& out);
   bool send_answer_again(Answer& answer, TimePoint now, Outbox& out);
@@ -246,7 +242,6 @@ class Sessions {
   // What stands.
   struct Proven {
     PublicKey key{};
-    std::uint64_t unix_ms = 0;
     std::optional<NodeId> home;
   };
   Session& install(const NodeId& id, SessionKeys keys, const Proven& proven, TimePoint now);

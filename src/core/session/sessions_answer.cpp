@@ -102,7 +102,7 @@ std::optional<Opened> Sessions::answer_ik(const Envelope& envelope, const Sessio
     out.drop(DropReason::handshake_failed);
     return std::nullopt;
   }
-  const bool is_new = is_certainly_new(from, hash, payload->unix_ms, now);
+  const bool is_new = early_.take(hash, payload->unix_ms, now);
   const std::uint32_t index = new_index();
   Bytes body;
   encode_session_answer({.opener_index = open.index, .answerer_index = index, .noise = {}}, body);
@@ -132,16 +132,8 @@ std::optional<Opened> Sessions::answer_ik(const Envelope& envelope, const Sessio
   if (!is_new) return std::nullopt;  // its contents come again, under keys that no replay has
 
   newest_answers_[from] = index;
-  absorb_opening(from, now, now, out);
+  absorb_opening(from, now, out);
   return opened(envelope, payload->contents);
-}
-
-/// Not a replay, and not an opening that this node gave up when it answered one of ours.
-bool Sessions::is_certainly_new(const NodeId& from, const MessageHash& hash, std::uint64_t unix_ms,
-                                TimePoint now) {
-  const Session* const session = sessions_.peek(from);
-  if (session && unix_ms <= session->heard_unix_ms) return false;
-  return early_.take(hash, unix_ms, now);
 }
 
 std::optional<Opened> Sessions::handle_finish(const Envelope& envelope, MutableBytes body,
@@ -179,11 +171,10 @@ std::optional<Opened> Sessions::handle_finish(const Envelope& envelope, MutableB
   SessionKeys keys{
       std::move(*ciphers), {.own_index = finish->index, .their_index = taken.opener_index}, now};
   Session& session =
-      install(from, std::move(keys),
-              {.key = payload->key, .unix_ms = payload->unix_ms, .home = envelope.home}, now);
+      install(from, std::move(keys), {.key = payload->key, .home = envelope.home}, now);
   forget_finish(from);
   confirm_later(from, session, now);
-  absorb_opening(from, taken.made, now, out);
+  absorb_opening(from, now, out);
   return opened(envelope, payload->contents);
 }
 

@@ -2,6 +2,7 @@
 //
 // Handshakes that we begin, what waits for them, and how they end.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -97,7 +98,6 @@ noise::Handshake Sessions::opener_handshake(const NodeId& to,
 /// are taken once.
 Bytes Sessions::write_open(Opening& opening, TimePoint now) {
   Bytes body;
-  opening.written = now;
   encode_session_open({.pattern = opening.pattern, .index = opening.index, .noise = {}}, body);
   Bytes payload;
   if (opening.pattern == SessionPattern::ik) {
@@ -195,8 +195,7 @@ void Sessions::complete_ik(const Envelope& envelope, const SessionAnswer& answer
       std::move(*ciphers),
       {.own_index = opening.index, .their_index = answer.answerer_index, .opened_by_us = true},
       now};
-  install(to, std::move(keys),
-          {.key = payload.key, .unix_ms = payload.unix_ms, .home = envelope.home}, now);
+  install(to, std::move(keys), {.key = payload.key, .home = envelope.home}, now);
   forget_finish(to);
 
   if (payload.early_taken) {
@@ -233,8 +232,7 @@ void Sessions::complete_xx(const Envelope& envelope, const SessionAnswer& answer
       std::move(*ciphers),
       {.own_index = opening.index, .their_index = answer.answerer_index, .opened_by_us = true},
       now};
-  install(to, std::move(keys),
-          {.key = payload.key, .unix_ms = payload.unix_ms, .home = envelope.home}, now);
+  install(to, std::move(keys), {.key = payload.key, .home = envelope.home}, now);
 
   const std::uint32_t tag = new_tag();
   std::for_each(opening.waiting.begin(), rode, [&](const SealWish& wish) {
@@ -274,15 +272,31 @@ void Sessions::flush(std::vector<SealWish> waiting, TimePoint now, Outbox& out) 
   for (SealWish& wish : waiting) seal(std::move(wish), std::nullopt, now, out);
 }
 
-/// Their opening, answered then, has given us keys: ours is not needed any more. If contents ride
-/// in it, it must be older than our answer: only then the time stamps make sure that they are not
-/// taken, so that they can be sent again. (If not, theirs was done when ours left, and is
-/// answered.)
-void Sessions::absorb_opening(const NodeId& to, TimePoint answered, TimePoint now, Outbox& out) {
+/// Their opening has given us keys, so nothing has to wait for ours but what rides in it: whether
+/// that was taken only its answer tells. It may well have been ignored, so it goes again at once.
+void Sessions::absorb_opening(const NodeId& to, TimePoint now, Outbox& out) {
   const auto at = openings_.find(to);
   if (at == openings_.end()) return;
-  if (at->second.early > 0 && at->second.written > answered) return;
-  flush(take_opening(to).waiting, now, out);
+  Opening& opening = at->second;
+  if (opening.early == 0) return flush(take_opening(to).waiting, now, out);
+  std::vector<SealWish> waiting = keep_early(opening);
+  opening.is_suspect = false;
+  if (!opening.is_nudged && !opening.is_spoiled) {
+    opening.is_nudged = true;
+    repeat(to, opening, now, out);
+  }
+  flush(std::move(waiting), now, out);
+}
+
+/// Takes out what does not ride in the opening.
+std::vector<SealWish> Sessions::keep_early(Opening& opening) {
+  const auto rest = opening.waiting.begin() + static_cast<std::ptrdiff_t>(opening.early);
+  std::vector<SealWish> out{std::make_move_iterator(rest),
+                            std::make_move_iterator(opening.waiting.end())};
+  opening.waiting.erase(rest, opening.waiting.end());
+  waiting_ -= out.size();
+  for (const SealWish& wish : out) held_bytes_ -= wish.content.size();
+  return out;
 }
 
 // ---- Not answered -------------------------------------------------------------------------------

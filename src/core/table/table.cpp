@@ -138,9 +138,14 @@ std::vector<NodeId> Table::siblings() const {
 }
 
 bool Table::is_sibling(const NodeId& peer) const {
-  const auto closer = std::ranges::count_if(
-      relay_ids_, [&](const NodeId& id) { return is_closer(id, peer, self_); });
-  return static_cast<std::size_t>(closer) < limits::siblings;
+  return is_among_closest(peer, self_, limits::siblings);
+}
+
+bool Table::is_among_closest(const NodeId& id, const NodeId& target, std::size_t count) const {
+  const auto closer = std::ranges::count_if(relay_ids_, [&](const NodeId& other) {
+    return other != target && is_closer(other, id, target);
+  });
+  return static_cast<std::size_t>(closer) < count;
 }
 
 std::span<const NodeId> Table::relay_ids_in_bucket(int bucket) const {

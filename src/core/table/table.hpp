@@ -60,6 +60,7 @@ class Table {
   LinkedPeer* find(const NodeId& peer);
   const LinkedPeer* find(const NodeId& peer) const;
   std::span<const LinkedPeer> peers() const { return peers_; }
+  std::span<const NodeId> relay_ids() const { return relay_ids_; }  ///< sorted
   std::size_t relays() const { return relay_ids_.size(); }
   std::size_t leaves() const { return peers_.size() - relay_ids_.size(); }
 
@@ -75,6 +76,10 @@ class Table {
   /// The relays closest to us: at most limits::siblings, closest first.
   std::vector<NodeId> siblings() const;
   bool is_sibling(const NodeId& peer) const;
+
+  /// Whether fewer than `count` linked relays are closer to `target` than `id` is; neither of the two
+  /// is counted.
+  bool is_among_closest(const NodeId& id, const NodeId& target, std::size_t count) const;
 
   /// How many relays we are linked to in a bucket, and which.
   std::size_t relays_in_bucket(int bucket) const;
