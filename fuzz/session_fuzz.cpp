@@ -132,7 +132,9 @@ class World {
     Payload payload;
     Writer{payload.bytes}.u64(number);
     const std::uint8_t size = in_.u8();
-    payload.bytes.resize(payload.bytes.size() + (size < 250 ? size : size * 256u));
+    payload.bytes.resize(
+        payload.bytes.size() +
+        (size < 250 ? size : limits::payload_bytes_max - payload.bytes.size() - (255u - size)));
     const NodeId& to = other(node).identity.id;
     if (is_acknowledged) {
       const Promise promise{.timeout = 100ms * in_.u8()};
@@ -248,10 +250,8 @@ class World {
     if (node.knows_other) key = other(node).identity.keys.public_key;
     node.sessions->seal(std::move(wish), key, now_, node.out);
   }
-  void grant(const ContentLeft& left, Node& node) { node.delivery->handle(left, now_, node.out); }
-  void grant(const ContentFailed& failed, Node& node) {
-    node.delivery->handle(failed, now_, node.out);
-  }
+  void grant(ContentLeft left, Node& node) { node.delivery->handle(left, now_, node.out); }
+  void grant(ContentFailed failed, Node& node) { node.delivery->handle(failed, now_, node.out); }
   void grant(RouteWish wish, Node& node) {
     if (flights_.size() >= 256) flights_.erase(flights_.begin());
     flights_.push_back({.kind = wish.kind,

@@ -51,7 +51,7 @@ std::string ControlServer::open() {
   const auto* generic = reinterpret_cast<const sockaddr*>(&*address);
   // Nobody can connect before listen(), so nobody slips in before the mode is right.
   if (listener < 0 || bind(listener, generic, sizeof *address) != 0 ||
-      chmod(path_.c_str(), S_IRUSR | S_IWUSR) != 0 || ::listen(listener, clients_max) != 0) {
+      chmod(path_.c_str(), S_IRUSR | S_IWUSR) != 0 || ::listen(listener, SOMAXCONN) != 0) {
     const int error = errno;
     if (listener >= 0) close(listener);
     return strerror(error);

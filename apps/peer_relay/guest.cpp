@@ -19,13 +19,15 @@ using namespace std::chrono_literals;
 constexpr Duration goodbye_patience = 3s;
 constexpr Duration drain_patience = 10s;
 
-/// The environment's, else the address at which `serve` listens by default.
+/// At which `serve` listens by default.
+constexpr const char* usual_address = "ws://127.0.0.1:8000";
+
 std::vector<std::string> usual_bootstrap() {
   const char* given = std::getenv("PEER_RELAY_BOOTSTRAP");
   std::istringstream words{given != nullptr ? given : ""};
   std::vector<std::string> urls;
   for (std::string word; words >> word;) urls.push_back(word);
-  if (urls.empty()) urls.emplace_back("ws://127.0.0.1:8000");
+  if (urls.empty()) urls.emplace_back(usual_address);
   return urls;
 }
 
@@ -66,7 +68,7 @@ std::optional<int> Guest::start(std::function<void(const Message&)> on_message) 
   };
   events.joined = [this] {
     loop_.post([this] {
-      isolated_ = false;
+      if (std::exchange(isolated_, false)) complain("back in the network");
       if (!std::exchange(joined_, true)) loop_.stop(status_ok);
     });
   };
@@ -121,6 +123,9 @@ void Guest::give_up() {
   const std::string patience = foreign ? "" : " within " + duration_text(options_.join_timeout);
   complain(fmt::format("could not join the network '{}'{}:{}", escaped(options_.network), patience,
                        failures()));
+  if (options_.bootstrap == std::vector<std::string>{usual_address}) {
+    complain("start a node with 'peer-relay serve', or name one with --bootstrap");
+  }
   loop_.stop(status_error);
 }
 

@@ -138,11 +138,9 @@ std::string load_text(const Tally& tally, const Load& load) {
 Json load_json(const Tally& tally, const Load& load) {
   Json object = {
       {"to", load.to.to_hex()}, {"size", load.payload.bytes.size()}, {"sent", tally.sent}};
-  if (!load.best_effort) {
-    object["delivered"] = tally.delivered;
-    object["lost"] = Json::object();
-    for (const auto& [reason, count] : tally.lost) object["lost"][reason] = count;
-  }
+  if (!load.best_effort) object["delivered"] = tally.delivered;
+  object["lost"] = Json::object();
+  for (const auto& [reason, count] : tally.lost) object["lost"][reason] = count;
   object["elapsed_ms"] = milliseconds(tally.elapsed);
   object["per_second"] =
       std::round(per_second(tally, load.best_effort ? tally.sent : tally.delivered));
@@ -158,8 +156,21 @@ Json load_json(const Tally& tally, const Load& load) {
 
 Json single_json(const Tally& tally, const Load& load) {
   Json object = {{"to", load.to.to_hex()}};
-  object.update(load.best_effort ? Json{{"outcome", "sent"}} : json_of(tally.last));
+  if (!load.best_effort) {
+    object.update(json_of(tally.last));
+  } else {
+    object["outcome"] = tally.lost.empty() ? "sent" : "dropped";
+  }
   return object;
+}
+
+/// Of best effort it is only known what did not even leave.
+void count_own_drops(const Stats& stats, Tally& tally) {
+  for (const DropReason reason :
+       {DropReason::queue_full, DropReason::waiting_full, DropReason::expired}) {
+    const std::uint64_t count = stats.dropped_for(reason);
+    if (count > 0) tally.lost[std::string{name_of(reason)}] = count;
+  }
 }
 
 /// What went well is told on standard output, what did not on standard error.
@@ -170,8 +181,10 @@ void tell(const SendArguments& options, const Tally& tally) {
           "\n");
   } else if (options.is_load()) {
     print(load_text(tally, options.load));
-  } else if (options.load.best_effort) {
+  } else if (options.load.best_effort && tally.lost.empty()) {
     print("sent; best effort, so nobody will tell whether it arrived\n");
+  } else if (options.load.best_effort) {
+    complain("it did not leave this node: " + losses(tally));
   } else if (tally.last.delivered()) {
     print(sentence_of(tally.last) + "\n");
   } else {
@@ -198,14 +211,17 @@ int run(const SendArguments& options) {
     loop.run();
   }
   sender.stop();
-  const Tally& tally = sender.tally();
+  Tally tally = sender.tally();
+  if (options.load.best_effort) {
+    guest.drain();
+    count_own_drops(guest.node().stats(), tally);
+  }
   const bool ended = options.load.best_effort ? tally.sent > 0 : tally.ended > 0;
   if (tally.refused) {
     complain(std::string{describe(*tally.refused)});
   } else if (ended) {
     tell(options, tally);
   }
-  if (options.load.best_effort) guest.drain();
   guest.leave();
   if (tally.refused) return status_error;
   if (loop.interrupted()) return 130;

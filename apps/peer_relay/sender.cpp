@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "sender.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace peer_relay::app {
@@ -10,10 +11,16 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 /// Then the loop hears signals and results, before it goes on.
-constexpr int sends_per_turn = 256;
+constexpr std::uint64_t sends_per_turn = 256;
+
+/// About what an envelope and its seals add to a payload.
+constexpr std::size_t envelope_bytes = 128;
 
 /// Our own node's queues are full: about what a link writes in this time makes room again.
 constexpr Duration full_pause = 1ms;
+
+/// A part of what a link queues, so that there is room for a turn.
+constexpr std::size_t ahead_bytes_max = limits::link_queue_bytes_max / 4;
 
 std::string loss_of(const SendResult& result) {
   const bool has_reason = result.outcome == SendResult::Outcome::unreachable;
@@ -22,10 +29,23 @@ std::string loss_of(const SendResult& result) {
 
 }  // namespace
 
+std::uint64_t Tally::lost_count() const {
+  std::uint64_t count = 0;
+  for (const auto& [reason, lost_for_it] : lost) count += lost_for_it;
+  return count;
+}
+
 Sender::Sender(Loop& loop, Node& node, Load load)
     : loop_{loop}, node_{node}, load_{std::move(load)} {}
 
 void Sender::begin() {
+  if (!load_.best_effort || load_.count == 1) return start();
+  // Only so many messages wait for a session; with it open from the start none is lost for that.
+  const auto opened = [this, loop = &loop_](const SendResult&) { loop->post([this] { start(); }); };
+  node_.send(load_.to, Payload{}, {.timeout = load_.timeout, .probe = true}, opened);
+}
+
+void Sender::start() {
   started_ = next_ = Clock::now();
   pump();
 }
@@ -33,7 +53,11 @@ void Sender::begin() {
 void Sender::pump() {
   if (stopped_) return;
   tally_.elapsed = std::chrono::duration_cast<Duration>(Clock::now() - started_);
-  for (int i = 0; i < sends_per_turn && may_send(); ++i) {
+  if (is_ahead()) return pump_in(full_pause);
+  const auto turn_bytes_max = limits::link_queue_bytes_max / 2;
+  const std::uint64_t sends = std::clamp<std::uint64_t>(
+      turn_bytes_max / (load_.payload.bytes.size() + envelope_bytes), 1, sends_per_turn);
+  for (std::uint64_t i = 0; i < sends && may_send(); ++i) {
     const auto now = Clock::now();
     if (now < next_) return pump_in(std::chrono::ceil<Duration>(next_ - now));
     if (!send_one()) return pump_in(full_pause);
@@ -41,6 +65,11 @@ void Sender::pump() {
   }
   if (may_send()) pump_in(Duration{});
   if (tally_.sent == load_.count && in_flight_ == 0) loop_.stop(0);
+}
+
+/// Best effort has no window, and what our own link can't take in time would be dropped here.
+bool Sender::is_ahead() const {
+  return load_.best_effort && load_.count > 1 && node_.stats().queued_bytes > ahead_bytes_max;
 }
 
 bool Sender::may_send() const {

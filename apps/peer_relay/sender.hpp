@@ -34,7 +34,7 @@ struct Tally {
   Duration elapsed{};
   std::optional<Error> refused;  ///< our own node takes such a message never: nothing more was sent
 
-  std::uint64_t lost_count() const { return ended - delivered; }
+  std::uint64_t lost_count() const;
 };
 
 /// Sends one load from the main thread, then stops the loop.
@@ -50,7 +50,9 @@ class Sender {
   const Load& load() const { return load_; }
 
  private:
+  void start();
   void pump();
+  bool is_ahead() const;
   bool may_send() const;
   /// False if our own node is full: the message has not left, and another try comes soon.
   bool send_one();

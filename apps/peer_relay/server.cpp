@@ -23,6 +23,8 @@ constexpr Duration sample_every = 1s;
 constexpr std::size_t samples_max = 11;  // the rates are those of ten seconds
 constexpr std::size_t logged_columns_max = 200;
 constexpr Duration timeout_max = 10min;
+constexpr Duration warned_every = 5min;
+constexpr std::size_t warned_max = 256;
 
 std::shared_ptr<spdlog::logger> make_log(const ServerOptions& options) {
   const auto colors =
@@ -30,7 +32,7 @@ std::shared_ptr<spdlog::logger> make_log(const ServerOptions& options) {
   const auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_st>(colors);
   auto log = std::make_shared<spdlog::logger>("peer-relay", sink);
   // The journal of systemd writes the time itself.
-  log->set_pattern(std::getenv("JOURNAL_STREAM") != nullptr ? "%l %v" : "%H:%M:%S.%e %^%-5l%$ %v");
+  log->set_pattern(std::getenv("JOURNAL_STREAM") != nullptr ? "%l %v" : "%H:%M:%S %^%-7l%$ %v");
   const std::string usual = options.json ? "off" : "info";
   log->set_level(spdlog::level::from_str(options.log_level.empty() ? usual : options.log_level));
   return log;
@@ -99,20 +101,23 @@ bool Server::start() {
   return true;
 }
 
+/// On the node's thread. Strangers cause all of it, so what waits for the main thread is bounded.
 NodeEvents Server::events() {
+  const auto pass_on = [this](std::size_t bytes, Loop::Task task) {
+    if (!loop_.offer(bytes + 512, std::move(task))) ++missed_;
+  };
   NodeEvents events;
-  events.message = [this](const Message& message) {
-    const std::size_t bytes = message.payload.bytes.size() + 256;
-    if (!loop_.offer(bytes, [this, message] { on_message(message); })) ++missed_;
+  events.message = [=, this](const Message& message) {
+    pass_on(message.payload.bytes.size(), [this, message] { on_message(message); });
   };
-  events.peer = [this](const Peer& peer) { loop_.post([this, peer] { on_peer(peer); }); };
-  events.peer_lost = [this](const NodeId& id, CloseReason reason) {
-    loop_.post([this, id, reason] { on_peer_lost(id, reason); });
+  events.peer = [=, this](const Peer& peer) { pass_on(0, [this, peer] { on_peer(peer); }); };
+  events.peer_lost = [=, this](const NodeId& id, CloseReason reason) {
+    pass_on(0, [this, id, reason] { on_peer_lost(id, reason); });
   };
-  events.error = [this](const Problem& problem) {
-    loop_.post([this, problem] { on_problem(problem); });
+  events.error = [=, this](const Problem& problem) {
+    pass_on(0, [this, problem] { on_problem(problem); });
   };
-  events.joined = [this] { loop_.post([this] { on_joined(); }); };
+  events.joined = [=, this] { pass_on(0, [this] { on_joined(); }); };
   return events;
 }
 
@@ -135,6 +140,7 @@ void Server::open_control() {
 }
 
 void Server::shut_down() {
+  stopping_ = true;
   log_->info("saying goodbye");
   control_.reset();
   loop_.cancel(sampling_);
@@ -165,6 +171,7 @@ void Server::on_peer(const Peer& peer) {
 }
 
 void Server::on_peer_lost(const NodeId& id, CloseReason reason) {
+  if (stopping_) return;  // it is we who leave
   event("peer-lost", {{"id", id.to_hex()}, {"reason", name_of(reason)}});
   log_->info("peer {} lost: {}", id.short_hex(), sentence_of(reason));
 }
@@ -172,10 +179,22 @@ void Server::on_peer_lost(const NodeId& id, CloseReason reason) {
 void Server::on_problem(const Problem& problem) {
   event("error", json_of(problem));
   const std::string where = problem.where.empty() ? "" : escaped(problem.where) + ": ";
-  log_->warn("{}{}", where, sentence_of(problem));
+  const std::string line = where + sentence_of(problem);
+  log_->log(is_news(line) ? spdlog::level::warn : spdlog::level::debug, line);
+}
+
+/// An address that does not answer is tried for ever; once in a while is enough to be told.
+bool Server::is_news(const std::string& line) {
+  const auto now = Clock::now();
+  if (warned_.size() >= warned_max) warned_.clear();
+  const auto [at, is_new] = warned_.try_emplace(line, now);
+  if (!is_new && now - at->second < warned_every) return false;
+  at->second = now;
+  return true;
 }
 
 void Server::on_joined() {
+  warned_.clear();
   event("joined", Json::object());
   log_->info("joined the network");
 }
@@ -184,15 +203,15 @@ void Server::event(const char* name, const Json& members) {
   if (!options_.json) return;
   Json object = {{"event", name}};
   object.update(members);
-  output_.line(line_of(object));
+  if (!output_.line(line_of(object))) ++missed_;
 }
 
 /// A reader that is slow for a while learns how much it has missed.
 void Server::tell_missed() {
   if (missed_ == 0) return;
   const std::uint64_t count = missed_.exchange(0);
-  log_->warn("{} came faster than could be told", counted(count, "message"));
-  if (options_.json && !output_.line(line_of({{"event", "missed"}, {"messages", count}}))) {
+  log_->warn("{} came faster than could be told", counted(count, "event"));
+  if (options_.json && !output_.line(line_of({{"event", "missed"}, {"count", count}}))) {
     missed_ += count;
   }
 }

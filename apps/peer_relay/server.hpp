@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,6 +56,7 @@ class Server {
   void on_problem(const Problem& problem);
   void on_joined();
   void event(const char* name, const Json& members);
+  bool is_news(const std::string& line);
   void tell_missed();
 
   // Requests of the control socket.
@@ -68,9 +70,11 @@ class Server {
   const ServerOptions options_;
   const Clock::time_point started_ = Clock::now();
   std::shared_ptr<spdlog::logger> log_;
-  std::atomic<std::uint64_t> missed_ = 0;  // messages that neither a line nor a log tells of
+  std::atomic<std::uint64_t> missed_ = 0;  // events that no line tells of
   std::deque<Sample> samples_;             // of the last seconds, the oldest first
   Loop::TimerId sampling_{};
+  std::map<std::string, Clock::time_point> warned_;  // what the log said, and when
+  bool stopping_ = false;
   Output output_;
   std::unique_ptr<ControlServer> control_;
   std::optional<Node> node_;

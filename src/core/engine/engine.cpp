@@ -159,7 +159,7 @@ void Engine::link_received(LinkId link, MutableBytes message, TimePoint now) {
   auto batch = r.links.received(link, message, now, r.out);
   if (!batch) return;
   while (const auto frame = batch->next()) r.frame(link, *frame);
-  r.links.batch_done(link, batch->is_broken(), now, r.out);
+  r.links.batch_done(link, batch->is_broken(), r.out);
 }
 
 void Engine::link_writable(LinkId link, TimePoint now) {
@@ -247,7 +247,8 @@ void Engine::Rooms::route(LinkId from, MutableBytes body) {
 // Most of what a relay does: one byte is written, and the rest copied once.
 void Engine::Rooms::forward(LinkId from, const Envelope& envelope, const Step& step,
                             MutableBytes body) {
-  const std::size_t bytes = frame_header_bytes + body.size();
+  const std::size_t arrived = frame_header_bytes + body.size();
+  const std::size_t bytes = step.drop_via ? arrived - NodeId::size : arrived;
   if (!links.may_relay(from, bytes, now)) return drop(envelope, DropReason::rate_limited);
   if (!links.has_room(step.link, bytes, false)) return drop(envelope, DropReason::queue_full);
   Bytes& batch = *links.batch_for(step.link, bytes);

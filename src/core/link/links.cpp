@@ -14,6 +14,10 @@ namespace {
 constexpr std::size_t buffers_kept = 16;
 constexpr std::size_t buffer_kept_bytes_max = 2 * limits::batch_bytes_max;
 
+// Links to one peer beside the one to send by. An honest dialer soon ends those that it does not
+// want; the other kind can't make us hold more.
+constexpr std::size_t surplus_per_peer_max = 2;
+
 enum class Stage : std::uint8_t {
   hello_sent,           // dialer, awaits ACCEPTED or REFUSED
   hello_awaited,        // listener
@@ -23,6 +27,16 @@ enum class Stage : std::uint8_t {
   leaving,  // our GOODBYE is queued or sent; we still listen for the other's
   ended,    // closed by us, or about to be; nothing more is read or written
 };
+
+/// Whether a listener's first batch is sound and lets us in: one without room for us says goodbye
+/// in it.
+bool is_welcome(MutableBytes batch) {
+  FrameReader frames{batch};
+  while (const auto frame = frames.next()) {
+    if (FrameKind{frame->kind} == FrameKind::goodbye) return false;
+  }
+  return !frames.is_broken();
+}
 
 }  // namespace
 
@@ -39,7 +53,7 @@ struct Links::PeerLink {
   Stage stage = Stage::hello_awaited;
   bool dialed = false;
   bool probe = false;
-  bool told_up = false;    // LinkUp was wished for this link, and no LinkDown yet
+  bool told_up = false;  // LinkUp was wished for this link, and no LinkDown yet
   bool writable = true;
   bool is_dirty = false;
   bool goodbye_received = false;
@@ -129,16 +143,16 @@ void Links::opened(LinkId id, LinkStart start, TimePoint now, Outbox& out) {
     Bytes prologue = message;
     prologue.insert(prologue.end(), link.channel_binding.begin(), link.channel_binding.end());
     const AgreementPair own{self_.keys.agreement_secret, self_.keys.agreement_public};
-    link.opening = std::make_unique<Opening>(
-        Opening{noise::Handshake({.pattern = noise::Pattern::xx,
-                                  .role = noise::Role::initiator,
-                                  .prologue = prologue,
-                                  .own = own,
-                                  .remote_static = std::nullopt},
-                                 crypto_),
-                {},
-                {},
-                {}});
+    link.opening =
+        std::make_unique<Opening>(Opening{noise::Handshake({.pattern = noise::Pattern::xx,
+                                                            .role = noise::Role::initiator,
+                                                            .prologue = prologue,
+                                                            .own = own,
+                                                            .remote_static = std::nullopt},
+                                                           crypto_),
+                                          {},
+                                          {},
+                                          {}});
     const auto written = link.opening->noise.write({}, message);
     PEER_RELAY_ASSERT(written.has_value());
     link.handshake_message = std::move(message);
@@ -164,16 +178,15 @@ void Links::handle_hello(PeerLink& link, BytesView message, Outbox& out) {
   Bytes prologue(message.begin(), message.begin() + Hello::prologue_bytes);
   prologue.insert(prologue.end(), link.channel_binding.begin(), link.channel_binding.end());
   const AgreementPair own{self_.keys.agreement_secret, self_.keys.agreement_public};
-  link.opening = std::make_unique<Opening>(
-      Opening{noise::Handshake({.pattern = noise::Pattern::xx,
-                                .role = noise::Role::responder,
-                                .prologue = prologue,
-                                .own = own,
-                                .remote_static = std::nullopt},
-                               crypto_),
-              {},
-              {},
-              {}});
+  link.opening = std::make_unique<Opening>(Opening{noise::Handshake({.pattern = noise::Pattern::xx,
+                                                                     .role = noise::Role::responder,
+                                                                     .prologue = prologue,
+                                                                     .own = own,
+                                                                     .remote_static = std::nullopt},
+                                                                    crypto_),
+                                                   {},
+                                                   {},
+                                                   {}});
   Bytes payload;
   Bytes noise_message;
   if (!link.opening->noise.read(hello->noise, payload) ||
@@ -192,8 +205,7 @@ void Links::handle_reply(PeerLink& link, BytesView message, TimePoint now, Outbo
     const auto refused = decode_refused(message);
     const CloseReason reason = refused ? refused->reason : CloseReason::protocol_error;
     if (reason == CloseReason::wrong_network) {
-      out.notify(
-          Problem{Problem::Kind::wrong_network, link.remote, std::string{refused->network}});
+      out.notify(Problem{Problem::Kind::wrong_network, link.remote, std::string{refused->network}});
     } else if (reason == CloseReason::wrong_version) {
       out.notify(
           Problem{Problem::Kind::wrong_version, link.remote, std::to_string(refused->version)});
@@ -249,9 +261,8 @@ bool Links::accept_introduction(PeerLink& link, BytesView payload) {
 }
 
 Bytes Links::introduction(const PeerLink& link) const {
-  const Bytes contact = own_contact_ != nullptr
-                            ? own_contact_(own_contact_context_, link.remote_host)
-                            : Bytes{};
+  const Bytes contact =
+      own_contact_ != nullptr ? own_contact_(own_contact_context_, link.remote_host) : Bytes{};
   Bytes payload;
   encode_introduction({.key = self_.keys.public_key,
                        .features = feature_relays,
@@ -303,9 +314,9 @@ void Links::come_up(PeerLink& link, TimePoint now, Outbox& out) {
   link.channel_binding = {};
 }
 
-// Both ends must come to the same choice without a word: of two dialers the smaller id's link stays.
-// Where one dialer has dialed twice, it alone knows which was the later, and ends the other; the
-// listener sends by the newer and waits.
+// Both ends must come to the same choice without a word: of two dialers the smaller id's link
+// stays. Where one dialer has dialed twice, it alone knows which was the later, and ends the other;
+// the listener sends by the newer and waits.
 void Links::settle_duplicate(PeerLink& older, PeerLink& newer, TimePoint now, Outbox& out) {
   const bool same_dialer = older.dialed == newer.dialed;
   const bool we_are_smaller = self_.id < newer.peer;
@@ -327,7 +338,23 @@ void Links::settle_duplicate(PeerLink& older, PeerLink& newer, TimePoint now, Ou
                       .met = newer.peer,
                       .reason = CloseReason::duplicate});
   }
-  if (!same_dialer || stays.dialed) leave(goes, CloseReason::duplicate, now, out);
+  if (!same_dialer || stays.dialed) return leave(goes, CloseReason::duplicate, now, out);
+  const auto is_of_peer = [&](LinkId id) { return find(id)->peer == newer.peer; };
+  if (static_cast<std::size_t>(std::ranges::count_if(surplus_, is_of_peer)) >
+      surplus_per_peer_max) {
+    leave(*find(*std::ranges::find_if(surplus_, is_of_peer)), CloseReason::duplicate, now, out);
+  }
+}
+
+// The other side says goodbye for the sake of a link that we have dialed, and its first batch there
+// is still on its way: that link is up at the other end, so it is here.
+void Links::come_up_instead_of(const PeerLink& leaver, TimePoint now, Outbox& out) {
+  PeerLink* successor = nullptr;
+  for (const auto& [id, link] : links_) {
+    if (link->stage != Stage::first_batch_awaited || link->peer != leaver.peer) continue;
+    if (successor == nullptr || id > successor->id) successor = link.get();
+  }
+  if (successor != nullptr) come_up(*successor, now, out);
 }
 
 void Links::end_handshake(PeerLink& link) {
@@ -342,7 +369,8 @@ void Links::forget_handshake_of(const std::string& host) {
   if (--at->second == 0) handshakes_by_host_.erase(at);
 }
 
-// ---- Receiving ------------------------------------------------------------------------------------
+// ---- Receiving
+// ------------------------------------------------------------------------------------
 
 std::optional<FrameReader> Links::received(LinkId id, MutableBytes message, TimePoint now,
                                            Outbox& out) {
@@ -387,6 +415,8 @@ std::optional<FrameReader> Links::open_batch(PeerLink& link, MutableBytes messag
   link.last_heard = now;
   ++link.batches_in;
   ++out.stats().batches_in;
+  // Up before its frames are walked over: they are as good as later ones.
+  if (link.stage == Stage::first_batch_awaited && is_welcome(*opened)) come_up(link, now, out);
   return FrameReader{*opened};
 }
 
@@ -420,6 +450,7 @@ void Links::handle(LinkId id, const Frame& frame, TimePoint now, Outbox& out) {
       const auto reason = decode_goodbye(frame.body);
       if (!reason) return out.drop(DropReason::malformed);
       link->goodbye_received = true;
+      if (*reason == CloseReason::duplicate && link->told_up) come_up_instead_of(*link, now, out);
       if (link->stage != Stage::leaving) {
         link->end_reason = *reason;
         leave(*link, *reason, now, out);
@@ -433,14 +464,11 @@ void Links::handle(LinkId id, const Frame& frame, TimePoint now, Outbox& out) {
   }
 }
 
-void Links::batch_done(LinkId id, bool broken, TimePoint now, Outbox& out) {
+void Links::batch_done(LinkId id, bool broken, Outbox& out) {
   PeerLink* const link = find(id);
-  if (link == nullptr) return;
-  if (broken) {
-    out.drop(DropReason::malformed);
-    return abort(*link, CloseReason::protocol_error, out);
-  }
-  if (link->stage == Stage::first_batch_awaited) come_up(*link, now, out);
+  if (link == nullptr || !broken) return;
+  out.drop(DropReason::malformed);
+  abort(*link, CloseReason::protocol_error, out);
 }
 
 void Links::writable(LinkId id) {
@@ -474,7 +502,8 @@ void Links::closed(LinkId id, CloseReason reason, Outbox& out) {
   links_.erase(at);
 }
 
-// ---- Leaving ----------------------------------------------------------------------------------------
+// ---- Leaving
+// ----------------------------------------------------------------------------------------
 
 void Links::close(const CloseWish& wish, TimePoint now, Outbox& out) {
   if (PeerLink* const link = find(wish.link)) {
@@ -511,11 +540,12 @@ void Links::leave(PeerLink& link, CloseReason reason, TimePoint now, Outbox& out
 }
 
 void Links::refuse(PeerLink& link, CloseReason reason) {
-  encode_refused({.reason = reason,
-                  .version = protocol_version,
-                  .network = reason == CloseReason::wrong_network ? std::string_view{options_.network}
-                                                                  : std::string_view{}},
-                 link.handshake_message);
+  encode_refused(
+      {.reason = reason,
+       .version = protocol_version,
+       .network = reason == CloseReason::wrong_network ? std::string_view{options_.network}
+                                                       : std::string_view{}},
+      link.handshake_message);
   link.close_after_flush = reason;
   link.end_reason = reason;
   end_handshake(link);
@@ -562,7 +592,8 @@ void Links::tell_gone(PeerLink& link, Outbox& out) {
                     .reason = link.end_reason});
 }
 
-// ---- Sending ------------------------------------------------------------------------------------------
+// ---- Sending
+// ------------------------------------------------------------------------------------------
 
 bool Links::has_room(LinkId id, std::size_t bytes, bool is_control) const {
   const PeerLink* const link = find(id);
@@ -665,7 +696,8 @@ void Links::recycle(Bytes buffer) {
   pool_.push_back(std::move(buffer));
 }
 
-// ---- Time ---------------------------------------------------------------------------------------------
+// ---- Time
+// ---------------------------------------------------------------------------------------------
 
 void Links::wake(TimePoint now, Outbox& out) {
   while (const auto due = timers_.pop_due(now)) {
@@ -689,8 +721,8 @@ void Links::wake(TimePoint now, Outbox& out) {
 
 // Looks at a link that is up; due at every ping_after of silence.
 void Links::keep_alive(PeerLink& link, TimePoint now, Outbox& out) {
-  const bool is_stalled = link.unwritable_since != never &&
-                          now - link.unwritable_since >= options_.link_dead_after;
+  const bool is_stalled =
+      link.unwritable_since != never && now - link.unwritable_since >= options_.link_dead_after;
   if (is_stalled) return abort(link, CloseReason::queue_stalled, out);
   const Duration silence = now - link.last_heard;
   if (silence >= options_.link_dead_after) return abort(link, CloseReason::keepalive_timeout, out);
@@ -713,7 +745,8 @@ void Links::arm(PeerLink& link, TimePoint at) {
   timers_.arm(at, link.id);
 }
 
-// ---- What there is ------------------------------------------------------------------------------------
+// ---- What there is
+// ------------------------------------------------------------------------------------
 
 std::optional<LinkId> Links::link_to(const NodeId& peer) const {
   const auto at = by_peer_.find(peer);

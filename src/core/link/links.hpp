@@ -91,7 +91,7 @@ class Links {
                                       Outbox& out);
   /// PING, PONG and GOODBYE.
   void handle(LinkId link, const Frame& frame, TimePoint now, Outbox& out);
-  void batch_done(LinkId link, bool broken, TimePoint now, Outbox& out);
+  void batch_done(LinkId link, bool broken, Outbox& out);
 
   void writable(LinkId link);
   void closed(LinkId link, CloseReason reason, Outbox& out);
@@ -146,6 +146,7 @@ class Links {
   bool finish_handshake(PeerLink& link);
   void come_up(PeerLink& link, TimePoint now, Outbox& out);
   void settle_duplicate(PeerLink& older, PeerLink& newer, TimePoint now, Outbox& out);
+  void come_up_instead_of(const PeerLink& leaver, TimePoint now, Outbox& out);
   void refuse(PeerLink& link, CloseReason reason);
   void leave(PeerLink& link, CloseReason reason, TimePoint now, Outbox& out);
   void abort(PeerLink& link, CloseReason reason, Outbox& out);

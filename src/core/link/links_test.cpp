@@ -73,7 +73,7 @@ class End {
           frames.push_back({link, kind, {frame->body.begin(), frame->body.end()}});
         }
       }
-      links.batch_done(link, batch->is_broken(), now, out);
+      links.batch_done(link, batch->is_broken(), out);
     }
     take_wishes();
   }
@@ -412,9 +412,11 @@ struct Stranger {
     Bytes hello = prologue;
     EXPECT_TRUE(noise->write({}, hello).has_value());
     listener.receive(link, hello, now);
-    const auto outgoing = listener.links.next_outgoing(now, listener.out);
-    const auto accepted = decode_accepted(outgoing->message);
-    EXPECT_TRUE(accepted.has_value() && noise->read(accepted->noise, introduction).has_value());
+    while (const auto outgoing = listener.links.next_outgoing(now, listener.out)) {
+      if (outgoing->link != link) continue;
+      const auto accepted = decode_accepted(outgoing->message);
+      EXPECT_TRUE(accepted.has_value() && noise->read(accepted->noise, introduction).has_value());
+    }
     listener.links.writable(link);
   }
 
@@ -461,8 +463,6 @@ TEST(Links, WhoseKeyItIsNotIsNotLetIn) {
   EXPECT_THAT(listener.ups, SizeIs(1));
   EXPECT_EQ(listener.out.stats().dropped_for(DropReason::handshake_failed), 2u);
   EXPECT_EQ(listener.links.handshakes(), 0u);
-  const auto outgoing = listener.links.next_outgoing(wire.now, listener.out);
-  ASSERT_TRUE(outgoing.has_value() && outgoing->has_message) << "the ping to the honest one";
   const auto closing = listener.links.next_outgoing(wire.now, listener.out);
   ASSERT_TRUE(closing.has_value() && closing->then_close.has_value());
   EXPECT_EQ(*closing->then_close, CloseReason::handshake_failed);
@@ -541,9 +541,8 @@ TEST(Links, AHandshakeHasTenSecondsInEveryStage) {
     const LinkId link = wire.open(0);
     for (int i = 0; i < messages; ++i) wire.carry(link, i == 1 || i == 3 ? 0 : 1);
     wire.channels[link].is_held = true;
-    const bool is_up = messages == 4;
     wire.run_for(limits::handshake_timeout - 1us);
-    EXPECT_EQ(wire.ends[0]->links.handshakes(), is_up ? 0u : messages == 3 ? 1u : 1u) << messages;
+    EXPECT_EQ(wire.ends[0]->links.handshakes(), 1u) << messages;
     wire.run_for(1us);
     EXPECT_EQ(wire.ends[0]->links.handshakes(), 0u);
     EXPECT_EQ(wire.ends[1]->links.handshakes(), 0u);

@@ -126,7 +126,6 @@ std::optional<Opened> Sessions::answer_ik(const Envelope& envelope, const Sessio
       .keys =
           SessionKeys{std::move(*ciphers), {.own_index = index, .their_index = open.index}, now},
       .key = payload->key,
-      .unix_ms = payload->unix_ms,
       .is_preferred = !payload->contents.empty() || is_suspect};
   send_answer(keep_answer(index, std::move(answer)), now, out);
   if (!is_new) return std::nullopt;  // its contents come again, under keys that no replay has

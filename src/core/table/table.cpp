@@ -196,6 +196,7 @@ bool Table::learn(const ContactPtr& contact, bool from_experience) {
         victim = at;
       }
     }
+    if (!from_experience && !is_closer(contact->id, (*victim)->id, self_)) return false;
     *victim = contact;
     return true;
   }

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: MIT
+#include "core/route/router.hpp"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <variant>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/random.hpp"
+
+namespace peer_relay {
+namespace {
+
+using namespace std::chrono_literals;
+using Act = Step::Act;
+
+/// An id that shares exactly `bits` leading bits with another.
+NodeId beside(const NodeId& other, int bits, Random& random) {
+  NodeId id = random.id();
+  for (int bit = 0; bit <= bits; ++bit) {
+    const auto byte = static_cast<std::size_t>(bit / 8);
+    const auto mask = static_cast<std::uint8_t>(0x80 >> bit % 8);
+    const bool value = other.bit(bit) != (bit == bits);
+    id.bytes[byte] =
+        static_cast<std::uint8_t>(value ? id.bytes[byte] | mask : id.bytes[byte] & ~mask);
+  }
+  return id;
+}
+
+/// A table with so many relays, and a router on it.
+struct Node {
+  explicit Node(std::uint64_t seed, std::size_t relays = 0) : random(seed), table(random.id()) {
+    for (std::size_t i = 0; i < relays; ++i) add(random.id());
+  }
+
+  LinkId add(const NodeId& id, bool relays = true) {
+    const LinkId link{++last};
+    EXPECT_TRUE(table.add({.id = id, .link = link, .relays = relays, .contact = {}}));
+    ids[link] = id;
+    return link;
+  }
+
+  Envelope envelope_to(const NodeId& target) {
+    return {.kind = EnvelopeKind::session_data, .target = target, .source = random.id()};
+  }
+
+  Random random;
+  Table table;
+  Router router{table, Random{1}, 10};
+  std::map<LinkId, NodeId> ids;
+  std::uint64_t last = 0;
+};
+
+// ---- What came by a link
+// ----------------------------------------------------------------------------
+
+TEST(Router, ANextHopIsTheClosestRelayAndStrictlyCloserThanWeAre) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    Node node{seed, seed % 20};
+    for (int i = 0; i < 50; ++i) {
+      Envelope envelope = node.envelope_to(node.random.id());
+      envelope.closest = i % 2 == 0;
+      const Step step = node.router.step(envelope);
+      const NodeId* best = nullptr;
+      for (const auto& [link, id] : node.ids) {
+        if (best == nullptr || is_closer(id, *best, envelope.target)) best = &id;
+      }
+      if (best != nullptr && is_closer(*best, node.table.self(), envelope.target)) {
+        ASSERT_EQ(step.act, Act::forward) << "seed " << seed;
+        EXPECT_EQ(node.ids[step.link], *best);
+      } else if (envelope.closest) {
+        EXPECT_EQ(step.act, Act::deliver) << "nobody is closer";
+      } else {
+        EXPECT_EQ(step.act, Act::drop);
+        EXPECT_EQ(step.reason, DropReason::dead_end);
+      }
+    }
+  }
+}
+
+// Tables of any shape: what is passed on gets closer at every hop, so it ends, and never comes
+// back.
+TEST(Router, WhateverTheTablesThereAreNoLoops) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Random random{seed};
+    std::map<NodeId, std::unique_ptr<Node>> nodes;
+    for (std::uint64_t i = 0; i < 40; ++i) {
+      auto node = std::make_unique<Node>(1000 * seed + i);
+      nodes.emplace(node->table.self(), std::move(node));
+    }
+    for (auto& [id, node] : nodes) {
+      for (auto& [other, unused] : nodes) {
+        if (other != id && random.below(6) == 0) node->add(other, random.below(5) != 0);
+      }
+    }
+    for (const auto& [source, unused] : nodes) {
+      Envelope envelope{.closest = random.below(2) == 0, .target = random.id(), .source = source};
+      if (random.below(2) == 0) envelope.target = std::next(nodes.begin(), 7)->first;
+      NodeId at = std::next(nodes.begin(), static_cast<std::ptrdiff_t>(random.below(40)))->first;
+      std::set<NodeId> passed;
+      for (;;) {
+        ASSERT_TRUE(passed.insert(at).second) << "seed " << seed;
+        const Step step = nodes.at(at)->router.step(envelope);
+        if (step.act != Act::forward) break;
+        const NodeId next = nodes.at(at)->ids.at(step.link);
+        ASSERT_TRUE(is_closer(next, at, envelope.target));
+        at = next;
+      }
+    }
+  }
+}
+
+TEST(Router, WhatIsForUsIsDelivered) {
+  Node node{1, 10};
+  Envelope envelope = node.envelope_to(node.table.self());
+  envelope.hops_left = 0;
+  EXPECT_EQ(node.router.step(envelope).act, Act::deliver) << "even with the last hop spent";
+  envelope.closest = true;
+  EXPECT_EQ(node.router.step(envelope).act, Act::deliver);
+}
+
+TEST(Router, ALeafGetsOnlyWhatIsForItself) {
+  Node node{2};
+  const NodeId leaf = node.random.id();
+  const LinkId link = node.add(leaf, false);
+  const Step step = node.router.step(node.envelope_to(leaf));
+  ASSERT_EQ(step.act, Act::forward);
+  EXPECT_EQ(step.link, link);
+  EXPECT_EQ(node.router.step(node.envelope_to(beside(leaf, 159, node.random))).act, Act::drop);
+  Envelope question = node.envelope_to(leaf);
+  question.closest = true;
+  EXPECT_EQ(node.router.step(question).act, Act::deliver)
+      << "who asks for the closest means relays";
+}
+
+TEST(Router, ALinkToTheTargetItselfIsTaken) {
+  Node node{3, 30};
+  for (const auto& [link, id] : std::map{node.ids}) {
+    const Step step = node.router.step(node.envelope_to(id));
+    ASSERT_EQ(step.act, Act::forward);
+    EXPECT_EQ(step.link, link);
+  }
+}
+
+TEST(Router, WhoAsksForTheClosestIsNotAsked) {
+  Node node{4};
+  Envelope question = node.envelope_to(node.random.id());
+  question.closest = true;
+  question.source = beside(question.target, 100, node.random);
+  const NodeId second = beside(question.target, 50, node.random);
+  node.add(question.source);
+  EXPECT_EQ(node.router.step(question).act, Act::deliver);
+  const LinkId link = node.add(second);
+  const Step step = node.router.step(question);
+  ASSERT_EQ(step.act, Act::forward);
+  EXPECT_EQ(step.link, link);
+}
+
+TEST(Router, AViaIsVisitedFirst) {
+  Node node{5};
+  const NodeId target = beside(node.table.self(), 0, node.random);
+  Envelope envelope = node.envelope_to(target);
+  envelope.via = beside(node.table.self(), 40, node.random);
+  const LinkId to_target = node.add(target);
+  const LinkId to_via = node.add(*envelope.via);
+  const Step step = node.router.step(envelope);
+  ASSERT_EQ(step.act, Act::forward);
+  EXPECT_EQ(step.link, to_via);
+  EXPECT_FALSE(step.drop_via) << "not there yet";
+
+  envelope.via = node.table.self();
+  const Step onward = node.router.step(envelope);
+  ASSERT_EQ(onward.act, Act::forward);
+  EXPECT_EQ(onward.link, to_target);
+  EXPECT_TRUE(onward.drop_via);
+}
+
+TEST(Router, AViaThatNobodyIsCloserToIsGivenUpHere) {
+  Node node{6};
+  const NodeId target = beside(node.table.self(), 0, node.random);
+  Envelope envelope = node.envelope_to(target);
+  envelope.via = beside(node.table.self(), 100, node.random);
+  const LinkId to_target = node.add(target);
+  const Step step = node.router.step(envelope);
+  ASSERT_EQ(step.act, Act::forward);
+  EXPECT_EQ(step.link, to_target);
+  EXPECT_TRUE(step.drop_via);
+}
+
+TEST(Router, AtTheViaWhatIsForUsIsDelivered) {
+  Node node{7, 10};
+  Envelope envelope = node.envelope_to(node.table.self());
+  envelope.via = node.table.self();
+  EXPECT_EQ(node.router.step(envelope).act, Act::deliver);
+  Node alone{8};
+  Envelope question = alone.envelope_to(alone.random.id());
+  question.closest = true;
+  question.via = alone.table.self();
+  EXPECT_EQ(alone.router.step(question).act, Act::deliver);
+  question.closest = false;
+  EXPECT_EQ(alone.router.step(question).reason, DropReason::dead_end);
+}
+
+TEST(Router, ASpentHopBudgetEndsTheWay) {
+  Node node{9};
+  const NodeId target = node.random.id();
+  node.add(target);
+  Envelope envelope = node.envelope_to(target);
+  envelope.hops_left = 1;
+  EXPECT_EQ(node.router.step(envelope).act, Act::forward);
+  envelope.hops_left = 0;
+  const Step step = node.router.step(envelope);
+  EXPECT_EQ(step.act, Act::drop);
+  EXPECT_EQ(step.reason, DropReason::hops_spent);
+}
+
+// ---- Our own
+// ----------------------------------------------------------------------------------------
+
+TEST(Router, ALeafBeginsWithWhateverRelayIsClosest) {
+  Node node{10};
+  const NodeId target = beside(node.table.self(), 80, node.random);
+  const LinkId only = node.add(beside(target, 0, node.random));
+  Envelope envelope = node.envelope_to(target);
+  envelope.source = node.table.self();
+  const Step step = node.router.first_step(envelope, 0, false);
+  ASSERT_EQ(step.act, Act::forward);
+  EXPECT_EQ(step.link, only);
+  EXPECT_EQ(node.router.first_step(envelope, 0, true).reason, DropReason::dead_end)
+      << "as a relay we are closer, so nobody is there";
+  envelope.closest = true;
+  EXPECT_EQ(node.router.first_step(envelope, 0, true).act, Act::deliver);
+  EXPECT_EQ(node.router.first_step(envelope, 0, false).act, Act::forward);
+}
+
+TEST(Router, WithoutAnyLinkOurOwnEndsHere) {
+  Node node{11};
+  const Step step = node.router.first_step(node.envelope_to(node.random.id()), 0, false);
+  EXPECT_EQ(step.act, Act::drop);
+  EXPECT_EQ(step.reason, DropReason::dead_end);
+}
+
+TEST(Router, EachTryBeginsWithAnotherHopWhileOneIsCloser) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Node node{seed};
+    const NodeId target = beside(node.table.self(), 0, node.random);
+    std::vector<NodeId> closer;  // closest first
+    for (int bits = 30; bits > 0; bits -= 5) {
+      closer.push_back(beside(target, bits, node.random));
+      node.add(closer.back());
+    }
+    for (int i = 0; i < 5; ++i) node.add(beside(node.table.self(), 5, node.random));
+    Envelope envelope = node.envelope_to(target);
+    envelope.source = node.table.self();
+    for (std::size_t attempt = 0; attempt < closer.size(); ++attempt) {
+      const Step step = node.router.first_step(envelope, static_cast<std::uint8_t>(attempt), true);
+      ASSERT_EQ(step.act, Act::forward);
+      EXPECT_EQ(node.ids[step.link], closer[attempt]);
+      EXPECT_FALSE(step.set_via.has_value());
+    }
+    for (std::uint8_t attempt = 6; attempt < 20; ++attempt) {
+      const Step step = node.router.first_step(envelope, attempt, true);
+      ASSERT_EQ(step.act, Act::forward);
+      EXPECT_EQ(step.set_via, node.ids[step.link]) << "a relay to begin anew from";
+      EXPECT_NE(node.ids[step.link], closer.front());
+    }
+  }
+}
+
+TEST(Router, WithOneLinkEveryTryGoesThere) {
+  Node node{12};
+  const NodeId target = beside(node.table.self(), 0, node.random);
+  const LinkId only = node.add(beside(target, 9, node.random));
+  Envelope envelope = node.envelope_to(target);
+  envelope.source = node.table.self();
+  for (std::uint8_t attempt = 0; attempt < 5; ++attempt) {
+    const Step step = node.router.first_step(envelope, attempt, true);
+    ASSERT_EQ(step.act, Act::forward);
+    EXPECT_EQ(step.link, only);
+  }
+}
+
+TEST(Router, OurOwnGoByTheirVia) {
+  Node node{13, 20};
+  Envelope envelope = node.envelope_to(node.random.id());
+  envelope.source = node.table.self();
+  const auto [link, via] = *node.ids.begin();
+  envelope.via = via;
+  const Step step = node.router.first_step(envelope, 0, true);
+  ASSERT_EQ(step.act, Act::forward);
+  EXPECT_EQ(step.link, link);
+  envelope.via = node.table.self();
+  EXPECT_TRUE(node.router.first_step(envelope, 0, false).drop_via) << "we are there already";
+}
+
+// ---- Ends of the way
+// --------------------------------------------------------------------------------
+
+TEST(Router, AnEndIsPlausibleWhereNodesAreAsFarApartAsAroundUs) {
+  Node node{14};
+  for (std::size_t i = 0; i < limits::siblings; ++i) {
+    node.add(beside(node.table.self(), 10, node.random));
+  }
+  ASSERT_EQ(node.table.sibling_depth(), 10);
+  const NodeId target = node.random.id();
+  EXPECT_TRUE(node.router.is_plausible_end(beside(target, 10, node.random), target));
+  EXPECT_TRUE(node.router.is_plausible_end(beside(target, 7, node.random), target));
+  EXPECT_FALSE(node.router.is_plausible_end(beside(target, 6, node.random), target));
+  EXPECT_FALSE(node.router.is_plausible_end(beside(target, 0, node.random), target));
+  EXPECT_TRUE(Node{15}.router.is_plausible_end(NodeId{}, target))
+      << "who knows nobody believes all";
+}
+
+std::optional<Unreachable> notice_of(Node& node, const Envelope& envelope, DropReason reason,
+                                     TimePoint now, Outbox& out) {
+  node.router.give_notice(envelope, reason, now, out);
+  if (out.empty()) return std::nullopt;
+  const Wish wish = out.take();
+  const auto& route = std::get<RouteWish>(wish);
+  EXPECT_EQ(route.kind, EnvelopeKind::unreachable);
+  EXPECT_EQ(route.target, envelope.source);
+  EXPECT_EQ(route.via, envelope.home);
+  const auto notice = decode_unreachable(route.body);
+  EXPECT_TRUE(notice.has_value());
+  return *notice;
+}
+
+TEST(Router, ANoticeTellsWhatEndedAndWhy) {
+  Node node{16};
+  Outbox out;
+  Envelope envelope = node.envelope_to(node.random.id());
+  envelope.tag = 0x01020304;
+  envelope.home = node.random.id();
+  const std::map<DropReason, UnreachableReason> told{
+      {DropReason::dead_end, UnreachableReason::dead_end},
+      {DropReason::hops_spent, UnreachableReason::hops_spent},
+      {DropReason::queue_full, UnreachableReason::queue_full},
+      {DropReason::rate_limited, UnreachableReason::rate_limited}};
+  for (const auto& [reason, expected] : told) {
+    const auto notice = notice_of(node, envelope, reason, TimePoint{1s}, out);
+    ASSERT_TRUE(notice.has_value());
+    EXPECT_EQ(notice->reason, expected);
+    EXPECT_EQ(notice->tag, envelope.tag);
+    EXPECT_EQ(notice->kind, envelope.kind);
+    EXPECT_EQ(notice->target, envelope.target);
+  }
+}
+
+TEST(Router, NoNoticeOfANoticeNorToOurselves) {
+  Node node{17};
+  Outbox out;
+  Envelope envelope = node.envelope_to(node.random.id());
+  envelope.kind = EnvelopeKind::unreachable;
+  EXPECT_FALSE(notice_of(node, envelope, DropReason::dead_end, TimePoint{1s}, out).has_value());
+  envelope.kind = EnvelopeKind::session_data;
+  envelope.source = node.table.self();
+  EXPECT_FALSE(notice_of(node, envelope, DropReason::dead_end, TimePoint{1s}, out).has_value());
+}
+
+TEST(Router, ASourceHasOnlySoManyNotices) {
+  Node node{18};  // 10 a second, and a second's worth saved up
+  Outbox out;
+  Envelope envelope = node.envelope_to(node.random.id());
+  const auto given = [&](TimePoint now) {
+    int count = 0;
+    while (notice_of(node, envelope, DropReason::dead_end, now, out)) ++count;
+    return count;
+  };
+  TimePoint now{100s};
+  EXPECT_EQ(given(now), 20);
+  EXPECT_EQ(given(now), 0);
+  now += 100ms;
+  EXPECT_EQ(given(now), 1);
+  const NodeId first = envelope.source;
+  envelope.source = node.random.id();
+  EXPECT_EQ(given(now), 20) << "another source is another matter";
+  envelope.source = first;
+  now += 1h;
+  EXPECT_EQ(given(now), 20);
+}
+
+}  // namespace
+}  // namespace peer_relay
