@@ -9,6 +9,8 @@ endif()
 # Worlds and generators that several fuzzers share.
 file(GLOB fuzz_parts CONFIGURE_DEPENDS fuzz/*.cpp)
 list(REMOVE_ITEM fuzz_parts ${fuzz_sources} ${PROJECT_SOURCE_DIR}/fuzz/replay_main.cpp)
+# Where speed finds more than real cryptography does.
+list(APPEND fuzz_parts ${PROJECT_SOURCE_DIR}/sim/modelled_crypto.cpp)
 
 add_custom_target(test_fuzz)
 foreach(source IN LISTS fuzz_sources)

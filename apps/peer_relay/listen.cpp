@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -27,6 +29,10 @@ struct ListenOptions {
 /// Messages that came before the line that says that we are ready, and wait for it.
 constexpr std::size_t early_max = 1024;
 
+/// How long a reader of our output may pause. Well below what a link takes for death.
+constexpr Duration reader_patience = 5s;
+static_assert(2 * reader_patience < limits::link_dead_after);
+
 /// Prints what comes, and sends it back.
 class Listener {
  public:
@@ -41,11 +47,11 @@ class Listener {
     loop_.on_interrupt([this] { loop_.stop(status_ok); });
     announce();
     ready_ = true;
-    for (const Message& message : std::exchange(early_, {})) print_message(message);
+    for (const Message& message : std::exchange(early_, {})) print(message);
     const int status = done() ? status_ok : loop_.run();
     guest_.leave();
     output_.finish(2s);
-    if (missed() > 0) complain(counted(missed(), "message") + " could not be printed in time");
+    if (missed_ > 0) complain(counted(missed_, "message") + " could not be printed in time");
     if (unsent_ > 0) complain(counted(unsent_, "message") + " could not be sent back");
     return status;
   }
@@ -60,19 +66,40 @@ class Listener {
     }
   }
 
-  /// On the node's thread.
+  /// On the node's thread. Whoever listens wants all of it, so a slow reader holds up the node, and
+  /// by that the senders; but not for ever.
   void received(const Message& message) {
     const std::size_t bytes = message.payload.bytes.size() + 256;
-    if (!loop_.offer(bytes, [this, message] { print_message(message); })) ++missed_;
+    const auto offer = [&] { return loop_.offer(bytes, [this, message] { print(message); }); };
+    const auto until = std::chrono::steady_clock::now() + reader_patience;
+    bool taken = offer();
+    while (!taken && !node_gave_up_ && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(1ms);
+      taken = offer();
+    }
+    node_gave_up_ = !taken;
+    if (!taken) ++missed_;
   }
 
-  void print_message(const Message& message) {
+  void print(const Message& message) {
     if (done()) return;
     if (!ready_) return hold(message);
     ++printed_;
-    output_.line(options_.json ? message_line("", message) : human_line(message));
+    const std::string line = options_.json ? message_line("", message) : human_line(message);
+    if (!write(line)) ++missed_;
     if (options_.echo && !guest_.node().send(message.from, message.payload)) ++unsent_;
     if (done()) loop_.stop(status_ok);
+  }
+
+  /// Waits for a slow reader once; when that was in vain, not again before it has read something.
+  bool write(const std::string& line) {
+    bool taken = output_.line(line);
+    if (!taken && !gave_up_) {
+      output_.finish(reader_patience);
+      taken = output_.line(line);
+    }
+    gave_up_ = !taken;
+    return taken;
   }
 
   void hold(const Message& message) {
@@ -90,11 +117,12 @@ class Listener {
   }
 
   bool done() const { return options_.count > 0 && printed_ >= options_.count; }
-  std::uint64_t missed() const { return missed_ + output_.refused(); }
 
   Loop& loop_;
   const ListenOptions& options_;
   std::atomic<std::uint64_t> missed_ = 0;
+  bool node_gave_up_ = false;  // of the node's thread alone
+  bool gave_up_ = false;
   std::uint64_t printed_ = 0;
   std::uint64_t unsent_ = 0;
   bool ready_ = false;

@@ -72,14 +72,15 @@ Output::~Output() {
 }
 
 bool Output::line(std::string_view text) {
-  if (closed_) return false;
-  if (waiting_.size() - written_ + text.size() > waiting_bytes_max) {
-    ++refused_;
-    return false;
-  }
+  if (!has_room_for(text)) flush();
+  if (closed_ || !has_room_for(text)) return false;
   waiting_ += text;
   waiting_ += '\n';
   return true;
+}
+
+bool Output::has_room_for(std::string_view text) const {
+  return waiting_.size() - written_ + text.size() <= waiting_bytes_max;
 }
 
 void Output::on_closed(Loop::Task task) {

@@ -25,7 +25,7 @@ bool print(std::string_view text);         ///< to standard output
 void complain(std::string_view sentence);  ///< to standard error: "peer-relay: ...\n"
 
 /// Lines to standard output that never hold up the loop: a slow reader makes them wait, up to a
-/// bound, beyond which new ones are refused and counted.
+/// bound, beyond which new ones are refused.
 class Output {
  public:
   static constexpr std::size_t waiting_bytes_max = 16 << 20;
@@ -35,9 +35,8 @@ class Output {
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
-  /// Adds "\n"; written at the latest when the loop's turn ends.
+  /// Adds "\n"; written at the latest when the loop's turn ends. False if it was refused.
   bool line(std::string_view text);
-  std::uint64_t refused() const { return refused_; }
 
   /// What to do when the reader went away, be it while there is nothing to write.
   void on_closed(Loop::Task task);
@@ -46,6 +45,7 @@ class Output {
   void finish(Duration patience);
 
  private:
+  bool has_room_for(std::string_view text) const;
   void flush();
   bool write_some();
   void close_down();
@@ -54,7 +54,6 @@ class Output {
   Loop& loop_;
   std::string waiting_;
   std::size_t written_ = 0;  // of waiting_
-  std::uint64_t refused_ = 0;
   bool closed_ = false;
   bool regular_file_ = false;
   Loop::Task on_closed_;

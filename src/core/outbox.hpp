@@ -11,6 +11,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/link_id.hpp"
 #include "base/ring.hpp"
 #include "core/wire/envelope.hpp"
 #include "core/wire/frame.hpp"
@@ -21,12 +22,6 @@
 #include "peer_relay/reasons.hpp"
 
 namespace peer_relay {
-
-/// A link, by the number that its host gave it; never used twice.
-enum class LinkId : std::uint64_t {};
-
-/// An attempt to make a link, by the number that the engine gave it; never used twice.
-enum class DialId : std::uint64_t {};
 
 /// Put this envelope on its way. To `route`.
 struct RouteWish {

@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-#include "core/outbox.hpp"
+#include "base/link_id.hpp"
 #include "peer_relay/address.hpp"
 #include "peer_relay/bytes.hpp"
 #include "peer_relay/reasons.hpp"

@@ -63,7 +63,7 @@ ReplayWindow& Delivery::window(const NodeId& from, std::uint32_t epoch) {
   auto& [newest, older] = heard->epochs;
   if (newest && newest->number == epoch) return newest->window;
   if (older && older->number == epoch) return older->window;
-  older = std::move(newest);
+  older = std::exchange(newest, std::nullopt);
   return newest.emplace(Heard::Epoch{.number = epoch, .window = {}}).window;
 }
 

@@ -42,7 +42,11 @@ void Membership::start(TimePoint now, Outbox& out) {
   }
 }
 
-void Membership::stop() { running_ = false; }
+void Membership::stop() {
+  if (!std::exchange(running_, false)) return;
+  // Before the goodbyes: those who are left behind are the ones to come back to.
+  last_cache_ = peer_cache();
+}
 
 std::uint64_t Membership::unix_ms(TimePoint now) const {
   const auto since_zero =
@@ -489,6 +493,7 @@ std::optional<NodeId> Membership::home() const {
 }
 
 std::vector<Bytes> Membership::peer_cache() const {
+  if (last_cache_) return *last_cache_;
   std::vector<const LinkedPeer*> oldest_first;
   for (const LinkedPeer& peer : table_.peers()) {
     if (peer.contact != nullptr && peer.contact->is_dialable()) oldest_first.push_back(&peer);

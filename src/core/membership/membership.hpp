@@ -218,6 +218,7 @@ class Membership {
   std::string dial_back_host_;
   TimePoint dial_back_at_{};  // not before
   std::uint64_t peer_cache_version_ = 0;
+  std::optional<std::vector<Bytes>> last_cache_;  // once stopped
   TimePoint next_wake_ = never;
 };
 

@@ -5,7 +5,7 @@
 #include <unordered_set>
 
 #include "peer_relay/time.hpp"
-#include "transport/websocket/streams.hpp"
+#include "transport/websocket/streams_impl.hpp"
 
 namespace peer_relay::websocket {
 

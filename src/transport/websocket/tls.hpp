@@ -8,7 +8,7 @@
 #include <string>
 
 #include "peer_relay/node.hpp"
-#include "transport/websocket/streams.hpp"
+#include "transport/websocket/streams_impl.hpp"
 
 namespace peer_relay::websocket {
 
