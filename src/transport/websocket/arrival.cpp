@@ -11,7 +11,7 @@
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
-#include "transport/websocket/context.hpp"
+#include "transport/websocket/context_impl.hpp"
 
 namespace peer_relay::websocket {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "transport/websocket/attempt.hpp"
+#include "transport/websocket/attempt_impl.hpp"
 
 #include <utility>
 

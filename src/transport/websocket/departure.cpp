@@ -7,7 +7,7 @@
 #include <boost/beast/http.hpp>
 #include <utility>
 
-#include "transport/websocket/context.hpp"
+#include "transport/websocket/context_impl.hpp"
 
 namespace peer_relay::websocket {
 

@@ -15,7 +15,7 @@
 
 #include "base/assert.hpp"
 #include "base/ring.hpp"
-#include "transport/websocket/context.hpp"
+#include "transport/websocket/context_impl.hpp"
 
 namespace peer_relay::websocket {
 

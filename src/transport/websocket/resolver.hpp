@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "transport/websocket/attempt.hpp"
+#include "transport/websocket/attempt_impl.hpp"
 
 namespace peer_relay::websocket {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "transport/websocket/tls.hpp"
+#include "transport/websocket/tls_impl.hpp"
 
 #include <fmt/format.h>
 #include <openssl/ssl.h>

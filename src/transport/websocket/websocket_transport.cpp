@@ -8,7 +8,7 @@
 #include <boost/asio/ip/v6_only.hpp>
 #include <utility>
 
-#include "transport/websocket/context.hpp"
+#include "transport/websocket/context_impl.hpp"
 
 namespace peer_relay {
 

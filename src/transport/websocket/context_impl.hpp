@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "transport/websocket/attempt.hpp"
+#include "transport/websocket/attempt_impl.hpp"
 #include "transport/websocket/half_open.hpp"
 #include "transport/websocket/resolver.hpp"
-#include "transport/websocket/tls.hpp"
+#include "transport/websocket/tls_impl.hpp"
 #include "transport/websocket/websocket_transport.hpp"
 
 namespace peer_relay::websocket {
