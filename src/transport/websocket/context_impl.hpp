@@ -11,7 +11,7 @@
 
 #include "transport/websocket/attempt_impl.hpp"
 #include "transport/websocket/half_open.hpp"
-#include "transport/websocket/resolver.hpp"
+#include "transport/websocket/resolver_impl.hpp"
 #include "transport/websocket/tls_impl.hpp"
 #include "transport/websocket/websocket_transport.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "transport/websocket/resolver.hpp"
+#include "transport/websocket/resolver_impl.hpp"
 
 #include <netdb.h>
 
