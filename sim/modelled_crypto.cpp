@@ -64,8 +64,8 @@ std::array<std::uint8_t, N> mixed(Domain domain, BytesView a, BytesView b = {}) 
   return out;
 }
 
-// As if on the curve: the public key of a secret goes by way of the signing key of the same seed, so
-// that to_agreement() needs no secret.
+// As if on the curve: the public key of a secret goes by way of the signing key of the same seed,
+// so that to_agreement() needs no secret.
 AgreementKey agreement_public(const AgreementKey& secret) {
   return mixed(agreement_key, mixed(signing_key, secret));
 }

@@ -114,15 +114,15 @@ World::World(std::uint64_t seed, CryptoFlavour flavour) : seed_(seed), random_(s
 }
 World::~World() = default;
 
-// ---- Nodes ----------------------------------------------------------------------------------------------
+// ---- Nodes ----------------------------------------------------------------------------------
 
 NodeNumber World::add(NodeSpec spec) {
   const NodeNumber number = nodes_.size();
   auto node = std::make_unique<Node>();
   node->world = this;
   node->number = number;
-  node->identity = spec.identity ? identity_from_seed(*spec.identity, *crypto_)
-                                 : make_identity(*crypto_);
+  node->identity =
+      spec.identity ? identity_from_seed(*spec.identity, *crypto_) : make_identity(*crypto_);
   nodes_.push_back(std::move(node));
   start(number, std::move(spec));
   return number;
@@ -136,7 +136,8 @@ void World::start(NodeNumber number, NodeSpec spec) {
   EngineOptions options;
   options.network = spec.network;
   options.agent = "world";
-  for (const NodeNumber other : spec.bootstrap) options.bootstrap.push_back(*Address::parse(url(other)));
+  for (const NodeNumber other : spec.bootstrap)
+    options.bootstrap.push_back(*Address::parse(url(other)));
   if (spec.listens) {
     options.listen_port = port;
     options.advertise.push_back(*Address::parse(url(number)));
@@ -144,8 +145,8 @@ void World::start(NodeNumber number, NodeSpec spec) {
   options.cached_contacts = spec.cached_contacts;
   options.limits = spec.limits;
   options.unix_ms_at_zero = unix_ms_at_zero;
-  node.engine = std::make_unique<Engine>(std::move(options), node.identity, *crypto_, random_.next(),
-                                         now_);
+  node.engine =
+      std::make_unique<Engine>(std::move(options), node.identity, *crypto_, random_.next(), now_);
   node.engine->start(now_);
   drive(number);
 }
@@ -224,7 +225,7 @@ const std::vector<Problem>& World::problems(NodeNumber node) const {
 void World::make_silent(NodeNumber node) { nodes_[node]->is_silent = true; }
 void World::tamper(NodeNumber node, Tamper tamper) { nodes_[node]->tamper = std::move(tamper); }
 
-// ---- Applications -----------------------------------------------------------------------------------------
+// ---- Applications ---------------------------------------------------------------------------
 
 void World::send(NodeNumber from, const NodeId& to, std::string_view text) {
   static_cast<void>(engine(from).send(to, Payload::of_text(text), now_));
@@ -286,7 +287,7 @@ Stats World::total() const {
   return total;
 }
 
-// ---- Links --------------------------------------------------------------------------------------------------
+// ---- Links ----------------------------------------------------------------------------------
 
 bool World::are_linked(NodeNumber a, NodeNumber b) const {
   return nodes_[a]->engine != nullptr && nodes_[a]->engine->peer(id(b), now_).has_value();
@@ -385,21 +386,22 @@ void World::dial(NodeNumber from, DialId dial, const Address& address) {
     channel->ends[1].link = LinkId{++next_link_};
     channel->ends[1].is_open = true;
     listener.channels.emplace(channel->ends[1].link, channel);
-    listener.engine->link_opened(
-        channel->ends[1].link,
-        {.dial = {}, .remote = host_of(from) + ":40000", .remote_host = host_of(from),
-         .channel_binding = {}},
-        now_);
+    listener.engine->link_opened(channel->ends[1].link,
+                                 {.dial = {},
+                                  .remote = host_of(from) + ":40000",
+                                  .remote_host = host_of(from),
+                                  .channel_binding = {}},
+                                 now_);
     drive(*to);
     later(there, [this, from, to, dial, life, channel] {
       Node& dialer = *nodes_[from];
       if (dialer.life != life || dialer.engine == nullptr) return;
       channel->ends[0].is_open = true;
       dialer.channels.emplace(channel->ends[0].link, channel);
-      dialer.engine->link_opened(channel->ends[0].link,
-                                 {.dial = dial, .remote = url(*to), .remote_host = host_of(*to),
-                                  .channel_binding = {}},
-                                 now_);
+      dialer.engine->link_opened(
+          channel->ends[0].link,
+          {.dial = dial, .remote = url(*to), .remote_host = host_of(*to), .channel_binding = {}},
+          now_);
       drive(from);
     });
   });
@@ -509,7 +511,7 @@ void World::speak(Stranger& stranger, Bytes message) {
   });
 }
 
-// ---- Time -----------------------------------------------------------------------------------------------------
+// ---- Time -----------------------------------------------------------------------------------
 
 void World::later(Duration wait, std::function<void()> happen) {
   events_.push({now_ + wait, next_order_++, std::move(happen)});

@@ -56,7 +56,7 @@ class World {
   explicit World(std::uint64_t seed, CryptoFlavour flavour = CryptoFlavour::sodium);
   ~World();
 
-  // ---- Nodes ------------------------------------------------------------------------------------------
+  // ---- Nodes --------------------------------------------------------------------------------
 
   NodeNumber add(NodeSpec spec = {});
   /// A network of so many, each bootstrapped off one random earlier one, and settled.
@@ -76,7 +76,7 @@ class World {
   const Identity& identity(NodeNumber node) const;
   std::string url(NodeNumber node) const;
 
-  // ---- What applications do and see ---------------------------------------------------------------------
+  // ---- What applications do and see ---------------------------------------------------------
 
   void send(NodeNumber from, const NodeId& to, std::string_view text);
   MessageId send_acknowledged(NodeNumber from, const NodeId& to, std::string_view text,
@@ -94,7 +94,7 @@ class World {
   const std::vector<Problem>& problems(NodeNumber node) const;
   Stats total() const;
 
-  // ---- Links --------------------------------------------------------------------------------------------
+  // ---- Links --------------------------------------------------------------------------------
 
   bool are_linked(NodeNumber a, NodeNumber b) const;
   /// How many channels there are between two nodes, whatever the nodes think of them.
@@ -127,7 +127,7 @@ class World {
   Duration latency(NodeNumber a, NodeNumber b) const;
   void set_latency(Duration low, Duration high) { low_ = low, high_ = high; }
 
-  // ---- Time ---------------------------------------------------------------------------------------------
+  // ---- Time ---------------------------------------------------------------------------------
 
   TimePoint now() const { return now_; }
   void run_for(Duration duration);

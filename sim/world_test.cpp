@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Whole nodes under a virtual clock: what the overlay promises, and what it does when links and nodes
-// fail it. Each test prints its seed.
+// Whole nodes under a virtual clock: what the overlay promises, and what it does when links and
+// nodes fail it. Each test prints its seed.
 #include "world.hpp"
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "core/noise/handshake.hpp"
 #include "core/wire/envelope.hpp"
@@ -51,7 +51,7 @@ std::vector<std::pair<NodeNumber, NodeNumber>> failed_pairs(World& world, Durati
   return failed;
 }
 
-// ---- Joining ----------------------------------------------------------------------------------------------
+// ---- Joining --------------------------------------------------------------------------------
 
 TEST(Joining, TwoNodesTalk) {
   World world{seed_from_environment(1)};
@@ -152,7 +152,7 @@ TEST(Joining, TwoLeavesAndOneRelay) {
   }
 }
 
-// ---- Routing ----------------------------------------------------------------------------------------------
+// ---- Routing --------------------------------------------------------------------------------
 
 TEST(Routing, EveryPairOfTwoHundredAndTransmissionsAreHops) {
   World world{seed_from_environment(10), CryptoFlavour::modelled};
@@ -176,7 +176,8 @@ TEST(Routing, EveryPairOfTwoHundredAndTransmissionsAreHops) {
   std::size_t received = 0;
   for (NodeNumber node = 0; node < world.size(); ++node) {
     received += world.inbox(node).size();
-    for (const Message& message : world.inbox(node)) hops += static_cast<std::uint64_t>(message.hops);
+    for (const Message& message : world.inbox(node))
+      hops += static_cast<std::uint64_t>(message.hops);
   }
   EXPECT_EQ(received, sent);
   ASSERT_EQ(after.lookups, before.lookups) << "choose another moment: upkeep spoke in between";
@@ -235,7 +236,7 @@ TEST(Routing, ANodeWithoutAnyLinkSaysSo) {
   EXPECT_EQ(world.result(alone, message)->reason, UnreachableReason::no_links);
 }
 
-// ---- Links ------------------------------------------------------------------------------------------------
+// ---- Links ----------------------------------------------------------------------------------
 
 TEST(Links, CrossingDialsEndInOneLink) {
   for (std::uint64_t seed = 0; seed < 30; ++seed) {
@@ -364,7 +365,7 @@ TEST(Links, ConnectMakesADirectLinkAndUnknownIdsFail) {
   EXPECT_EQ(world.connected(0)->error, Error::no_such_contact);
 }
 
-// ---- Repair -----------------------------------------------------------------------------------------------
+// ---- Repair ---------------------------------------------------------------------------------
 
 TEST(Repair, AThirdKilledAtOnceHealsWithinFifteenSeconds) {
   World world{seed_from_environment(30), CryptoFlavour::modelled};
@@ -450,7 +451,7 @@ TEST(Repair, TheBudgetHoldsAndTheBusyNameOthers) {
   EXPECT_THAT(failed_pairs(world), IsEmpty());
 }
 
-// ---- Liars and strangers ----------------------------------------------------------------------------------
+// ---- Liars and strangers --------------------------------------------------------------------
 
 TEST(Strangers, GarbageAtEveryStageIsCountedAndSurvived) {
   World world{seed_from_environment(40)};
@@ -521,7 +522,7 @@ TEST(Strangers, ALinkThatTurnsToGarbageIsReplaced) {
   EXPECT_THAT(world.texts(a), testing::Contains("whole"));
 }
 
-// ---- The world itself ---------------------------------------------------------------------------------------
+// ---- The world itself -----------------------------------------------------------------------
 
 TEST(WorldItself, TheSameSeedIsTheSameRun) {
   const auto run = [](CryptoFlavour flavour) {

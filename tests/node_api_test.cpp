@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // The C++ API, over real sockets on this machine.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-
 #include <atomic>
 #include <fstream>
 #include <future>
 #include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "peer_relay/node.hpp"
 #include "support/test_node.hpp"
@@ -18,11 +18,11 @@ namespace peer_relay {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::HasSubstr;
-using ::testing::SizeIs;
 using testing::Board;
 using testing::CertificateAuthority;
 using testing::eventually;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
 using testing::TemporaryDir;
 using testing::TestNode;
 
@@ -48,7 +48,7 @@ StartError error_of(NodeOptions options) {
   return node ? StartError{} : node.error();
 }
 
-// ---- Messages -------------------------------------------------------------------------------------------
+// ---- Messages -------------------------------------------------------------------------------
 
 TEST(NodeApi, CarriesBytesAndJsonBetweenTwoNodes) {
   TestNode alice{listening()};
@@ -208,7 +208,7 @@ TEST(NodeApi, SaysWhenMoreWaitsThanItKeeps) {
   EXPECT_TRUE(alice->send(nobody(), Payload::of_text("x")));
 }
 
-// ---- Links ----------------------------------------------------------------------------------------------
+// ---- Links ----------------------------------------------------------------------------------
 
 TEST(NodeApi, TellsOfPeersThatComeAndGo) {
   TestNode alice{listening()};
@@ -322,7 +322,7 @@ TEST(NodeApi, KnowsItsAddress) {
   EXPECT_EQ(carol->url(), "");
 }
 
-// ---- The end --------------------------------------------------------------------------------------------
+// ---- The end --------------------------------------------------------------------------------
 
 TEST(NodeApi, CallsBackOnceForEachDestroy) {
   TestNode alice{listening()};
@@ -412,7 +412,7 @@ TEST(NodeApi, MayBeMoved) {
   EXPECT_EQ(node.id(), id);
 }
 
-// ---- Starting ---------------------------------------------------------------------------------------------
+// ---- Starting -------------------------------------------------------------------------------
 
 TEST(NodeStart, SaysWhatIsWrong) {
   TestNode other{listening()};
@@ -472,7 +472,7 @@ class NodeState : public ::testing::Test {
     return {std::istreambuf_iterator<char>{file}, {}};
   }
   static unsigned mode_of(const std::string& path) {
-    struct stat status {};
+    struct stat status{};
     return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 0777u : 0u;
   }
 

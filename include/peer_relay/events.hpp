@@ -29,7 +29,9 @@ struct Payload {
   ContentType type = ContentType::bytes;
   Bytes bytes;
 
-  static Payload of_bytes(BytesView view) { return {ContentType::bytes, {view.begin(), view.end()}}; }
+  static Payload of_bytes(BytesView view) {
+    return {ContentType::bytes, {view.begin(), view.end()}};
+  }
   static Payload of_text(std::string_view text) { return of_bytes(as_bytes(text)); }
   static Payload of_json(std::string_view json) {
     const BytesView view = as_bytes(json);
@@ -52,13 +54,13 @@ struct Message {
 /// A node that we are linked to.
 struct Peer {
   NodeId id;
-  bool dialed = false;        ///< by us
-  std::string address;        ///< where it is: the URL dialed, or the address it came from
-  std::string agent;          ///< what it says of its software; for people
-  int bucket = 0;             ///< leading bits its id shares with ours
-  bool sibling = false;       ///< one of the closest to us
-  Duration round_trip{};      ///< smoothed; zero before the first measurement
-  Duration age{};             ///< since the handshake
+  bool dialed = false;    ///< by us
+  std::string address;    ///< where it is: the URL dialed, or the address it came from
+  std::string agent;      ///< what it says of its software; for people
+  int bucket = 0;         ///< leading bits its id shares with ours
+  bool sibling = false;   ///< one of the closest to us
+  Duration round_trip{};  ///< smoothed; zero before the first measurement
+  Duration age{};         ///< since the handshake
   std::uint64_t batches_in = 0, batches_out = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;  ///< sealed batches, without the transport's framing
   std::uint64_t frames_relayed = 0;           ///< taken in by this link and passed on
@@ -69,23 +71,23 @@ struct SendResult {
   enum class Outcome : std::uint8_t { delivered, unreachable, timed_out, refused };
   Outcome outcome = Outcome::timed_out;
   UnreachableReason reason = UnreachableReason::none;  ///< with unreachable
-  NodeId where{};          ///< with unreachable: the node at which the way ended (a claim)
-  Error error{};           ///< with refused: our own node took it not
-  int hops = 0;            ///< with delivered: links that it crossed
-  Duration round_trip{};   ///< with delivered: from the (last) transmission to the acknowledgement
-  Duration elapsed{};      ///< from the call
-  int attempts = 0;        ///< transmissions of the message, each by another path if there is one
+  NodeId where{};         ///< with unreachable: the node at which the way ended (a claim)
+  Error error{};          ///< with refused: our own node took it not
+  int hops = 0;           ///< with delivered: links that it crossed
+  Duration round_trip{};  ///< with delivered: from the (last) transmission to the acknowledgement
+  Duration elapsed{};     ///< from the call
+  int attempts = 0;       ///< transmissions of the message, each by another path if there is one
 
   bool delivered() const { return outcome == Outcome::delivered; }
 };
 
 /// One hop on the way to a target, or its end.
 struct TraceHop {
-  int hop = 0;             ///< 1 is the first peer after us
-  NodeId id{};             ///< who answered; meaningless if lost
+  int hop = 0;  ///< 1 is the first peer after us
+  NodeId id{};  ///< who answered; meaningless if lost
   Duration round_trip{};
-  bool lost = false;       ///< nobody answered for this hop
-  bool is_target = false;  ///< the trace is complete
+  bool lost = false;                                   ///< nobody answered for this hop
+  bool is_target = false;                              ///< the trace is complete
   UnreachableReason reason = UnreachableReason::none;  ///< the way ends here, and why
 };
 
@@ -108,14 +110,15 @@ struct Problem {
 std::string_view name_of(Problem::Kind kind);
 std::string_view name_of(SendResult::Outcome outcome);
 
-/// Counters since the start, and what is held now. The law of a message: sent = delivered + in flight
+/// Counters since the start, and what is held now. The law of a message: sent = delivered + in
+/// flight
 /// + dropped, by reason, over all nodes.
 struct Stats {
   // Held now.
   std::size_t links = 0, handshakes = 0, contacts = 0, sessions = 0;
-  std::size_t queued_bytes = 0;   ///< in all links' queues
-  std::size_t waiting = 0;        ///< messages that wait for a session, a link or an acknowledgement
-  bool joined = false;            ///< has found its place in the overlay
+  std::size_t queued_bytes = 0;  ///< in all links' queues
+  std::size_t waiting = 0;       ///< messages that wait for a session, a link or an acknowledgement
+  bool joined = false;           ///< has found its place in the overlay
 
   // Messages of the application.
   std::uint64_t messages_sent = 0, messages_received = 0;
@@ -123,7 +126,7 @@ struct Stats {
 
   // Envelopes: everything that is routed.
   std::uint64_t envelopes_originated = 0, envelopes_arrived = 0, envelopes_relayed = 0;
-  std::uint64_t transmissions = 0;        ///< envelopes put on a link, ours and others'
+  std::uint64_t transmissions = 0;  ///< envelopes put on a link, ours and others'
   std::uint64_t relayed_bytes = 0;
 
   // Links.

@@ -60,11 +60,11 @@ inline constexpr std::size_t link_queue_reserve_bytes = 64 << 10;
 
 // ---- Sessions and delivery ----------------------------------------------------------------------
 
-inline constexpr Duration session_rekey_after = 120s;  ///< as WireGuard (Donenfeld 2017, §6.1)
-inline constexpr Duration session_reject_after = 180s; ///< an older key opens nothing
+inline constexpr Duration session_rekey_after = 120s;   ///< as WireGuard (Donenfeld 2017, §6.1)
+inline constexpr Duration session_reject_after = 180s;  ///< an older key opens nothing
 inline constexpr std::uint64_t session_messages_max = std::uint64_t{1} << 32;
-inline constexpr std::size_t replay_window = 2048;     ///< as WireGuard's
-inline constexpr Duration session_handshake_retry = 1s;    ///< then doubled
+inline constexpr std::size_t replay_window = 2048;       ///< as WireGuard's
+inline constexpr Duration session_handshake_retry = 1s;  ///< then doubled
 inline constexpr Duration session_handshake_timeout = 10s;
 
 /// Messages that wait for one session's handshake, and the bytes of all that wait in a node.
@@ -85,29 +85,29 @@ inline constexpr std::size_t acknowledged_max = 65'536;
 // ---- Membership --------------------------------------------------------------------------------
 
 inline constexpr std::size_t fingers_per_bucket = 3;
-inline constexpr std::size_t leaf_links = 4;             ///< of a node that nobody can dial
-inline constexpr std::size_t contacts_per_bucket = 8;    ///< Kademlia's k, for peers not linked
-inline constexpr std::size_t contacts_per_subnet = 2;    ///< of those, from one /24 or /48
+inline constexpr std::size_t leaf_links = 4;           ///< of a node that nobody can dial
+inline constexpr std::size_t contacts_per_bucket = 8;  ///< Kademlia's k, for peers not linked
+inline constexpr std::size_t contacts_per_subnet = 2;  ///< of those, from one /24 or /48
 inline constexpr std::size_t dials_in_flight_max = 8;
 inline constexpr std::size_t lookups_in_flight_max = 8;
 inline constexpr Duration lookup_timeout = 3s;
 inline constexpr Duration dial_timeout = 10s;            ///< TCP, TLS and the upgrade together
 inline constexpr Duration sibling_exchange_every = 30s;  ///< with jitter of a half
 inline constexpr Duration bucket_refresh_after = 600s;
-inline constexpr Duration join_timeout = 5s;             ///< then whoever we are linked to must do
+inline constexpr Duration join_timeout = 5s;  ///< then whoever we are linked to must do
 inline constexpr std::size_t bootstrap_dials_max = 3;
 inline constexpr Duration bootstrap_backoff_min = 500ms;
 inline constexpr Duration bootstrap_backoff_max = 60s;
 inline constexpr Duration failed_contact_shunned_for = 60s;
 inline constexpr std::size_t failed_contacts_max = 256;
 inline constexpr Duration contact_lifetime = 24h;
-inline constexpr std::size_t connects_max = 256;         ///< connect() calls under way
-inline constexpr std::size_t probes_max = 4;             ///< dial-backs for others at one time
+inline constexpr std::size_t connects_max = 256;  ///< connect() calls under way
+inline constexpr std::size_t probes_max = 4;      ///< dial-backs for others at one time
 /// Contact records of hearsay whose signature we check in a second: a tenth of a core.
 inline constexpr std::uint64_t proofs_per_second = 1000;
 /// An answer is up to forty times its question; nobody needs more of them from one node.
 inline constexpr std::uint64_t lookup_answers_per_second = 1000;
-inline constexpr std::size_t peer_cache_max = 64;        ///< contacts kept for the next start
+inline constexpr std::size_t peer_cache_max = 64;  ///< contacts kept for the next start
 
 }  // namespace peer_relay::limits
 
@@ -121,9 +121,9 @@ struct Limits {
   std::size_t sessions_max = 4096;  ///< sealed conversations kept: about 1 KiB each
   std::uint64_t relay_bytes_per_second = 256u << 20;  ///< forwarded for one link
   std::uint64_t relay_frames_per_second = 2'000'000;  ///< forwarded for one link
-  std::size_t half_open_max = 512;           ///< connections before their handshake, in total
-  std::size_t half_open_per_host_max = 64;   ///< and from one address
-  std::uint64_t notices_per_second = 10;     ///< unreachable notices to one source
+  std::size_t half_open_max = 512;          ///< connections before their handshake, in total
+  std::size_t half_open_per_host_max = 64;  ///< and from one address
+  std::uint64_t notices_per_second = 10;    ///< unreachable notices to one source
 };
 
 }  // namespace peer_relay

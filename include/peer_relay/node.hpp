@@ -7,9 +7,9 @@
 //   if (!node) return complain(node.error());
 //   node->send(id, peer_relay::Payload::of_text("hello"));
 //
-// Threads: every call is safe from any thread. Handlers and callbacks run one after the other on the
-// node's own thread, never inside a call of yours; a handler may call the node. A handler that takes
-// long holds up the relaying. What they throw ends the process, as from any thread.
+// Threads: every call is safe from any thread. Handlers and callbacks run one after the other on
+// the node's own thread, never inside a call of yours; a handler may call the node. A handler that
+// takes long holds up the relaying. What they throw ends the process, as from any thread.
 #pragma once
 
 #include <cstdint>

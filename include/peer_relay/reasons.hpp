@@ -12,14 +12,14 @@ namespace peer_relay {
 /// Why a frame, an envelope, a message or a contact was not taken further. Counted per node.
 enum class DropReason : std::uint8_t {
   // On the way.
-  dead_end,        ///< no linked peer is closer to the target than we are
-  hops_spent,      ///< the hop budget was used up before the target
-  queue_full,      ///< the link it should leave by holds its bound already
-  rate_limited,    ///< the link it came by forwards more than its share
-  malformed,       ///< bytes that are no frame, envelope or body of the protocol
-  unknown_frame,   ///< a kind that this version does not know
-  forged_source,   ///< names us, or one who can't be, as its source
-  not_open,        ///< a frame on a link that is not ready for it
+  dead_end,       ///< no linked peer is closer to the target than we are
+  hops_spent,     ///< the hop budget was used up before the target
+  queue_full,     ///< the link it should leave by holds its bound already
+  rate_limited,   ///< the link it came by forwards more than its share
+  malformed,      ///< bytes that are no frame, envelope or body of the protocol
+  unknown_frame,  ///< a kind that this version does not know
+  forged_source,  ///< names us, or one who can't be, as its source
+  not_open,       ///< a frame on a link that is not ready for it
   // Sealed end to end.
   no_session,        ///< sealed for a session that we do not (or no longer) have
   seal_broken,       ///< the tag is wrong
@@ -27,9 +27,9 @@ enum class DropReason : std::uint8_t {
   handshake_failed,  ///< a session handshake that does not prove the source's id
   session_limit,     ///< more sessions or handshakes than we keep
   // Delivered.
-  duplicate,       ///< a message that came before, by another path
-  waiting_full,    ///< more messages waiting for a session or a link than we keep
-  expired,         ///< waited too long for a session or a link
+  duplicate,     ///< a message that came before, by another path
+  waiting_full,  ///< more messages waiting for a session or a link than we keep
+  expired,       ///< waited too long for a session or a link
   // Membership.
   contact_forged,    ///< a contact record whose signature or id is wrong
   contact_expired,   ///< a contact record past its time, or from the far future
@@ -42,17 +42,17 @@ enum class DropReason : std::uint8_t {
 /// Why a link ended, or did not come to be. The first part travels in GOODBYE and REFUSED frames,
 /// so its numbers are the protocol's.
 enum class CloseReason : std::uint8_t {
-  shutdown = 0,          ///< the node goes away
-  busy = 1,              ///< no room for another link; alternatives came before
-  duplicate = 2,         ///< another link between the same two stays
-  surplus = 3,           ///< a better link took its place
-  protocol_error = 4,    ///< bytes that no node of this protocol sends
-  wrong_network = 5,     ///< the two belong to different networks
-  wrong_version = 6,     ///< the two speak different versions of the protocol
-  handshake_failed = 7,  ///< the other side did not prove its identity
-  self = 8,              ///< a node reached itself
-  disconnected = 9,      ///< the application asked for it
-  probe_done = 10,       ///< a dial-back that has seen what it wanted
+  shutdown = 0,              ///< the node goes away
+  busy = 1,                  ///< no room for another link; alternatives came before
+  duplicate = 2,             ///< another link between the same two stays
+  surplus = 3,               ///< a better link took its place
+  protocol_error = 4,        ///< bytes that no node of this protocol sends
+  wrong_network = 5,         ///< the two belong to different networks
+  wrong_version = 6,         ///< the two speak different versions of the protocol
+  handshake_failed = 7,      ///< the other side did not prove its identity
+  self = 8,                  ///< a node reached itself
+  disconnected = 9,          ///< the application asked for it
+  probe_done = 10,           ///< a dial-back that has seen what it wanted
   too_many_handshakes = 11,  ///< as many handshakes as we keep are under way already
   // Never on the wire.
   handshake_timeout = 64,  ///< silence during the handshake
@@ -86,8 +86,8 @@ enum class UnreachableReason : std::uint8_t {
   queue_full = 3,    ///< congestion at the place named
   rate_limited = 4,  ///< the same, by a rule
   // Only ever found by the sender itself.
-  no_links = 64,          ///< we are not connected to anybody
-  session_refused = 65,   ///< somebody answered, but could not prove that id
+  no_links = 64,         ///< we are not connected to anybody
+  session_refused = 65,  ///< somebody answered, but could not prove that id
   count_ = 66,
 };
 

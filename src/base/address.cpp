@@ -108,8 +108,7 @@ bool is_mapped(const Ipv6& ip) {
          ip[5] == 0xffff;
 }
 
-// ---- From where an address is reached
-// ------------------------------------------------------------
+// ---- From where an address is reached ----
 
 struct Ipv4Block {
   Ipv4 network;
@@ -170,8 +169,7 @@ Reach reach_of(const Ipv6& ip) {
   return Reach::world;
 }
 
-// ---- Names and the parts of an address
-// -------------------------------------------------------------
+// ---- Names and the parts of an address ----
 
 /// Letters, digits and inner hyphens (RFC 1123 §2.1).
 bool is_label(std::string_view label) {

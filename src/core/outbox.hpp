@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What a room of the engine may wish for. A room leaves wishes here and does not act; the engine
-// takes them out in order and hands each to the room or the host that can grant it. So rooms need not
-// know each other.
+// takes them out in order and hands each to the room or the host that can grant it. So rooms need
+// not know each other.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,8 @@ struct RouteWish {
   std::uint32_t tag = 0;  ///< drawn by the wisher, who knows a notice by it
   NodeId target{};
   std::optional<NodeId> via = {};
-  /// 0: the best way. 1 and more: another first hop than the tries before it, as far as there is one.
+  /// 0: the best way. 1 and more: another first hop than the tries before it, as far as there is
+  /// one.
   std::uint8_t attempt = 0;
   Bytes body = {};
 };
@@ -82,8 +83,9 @@ struct LinkMoved {
 struct LinkDown {
   LinkId link{};
   std::optional<DialId> dial = {};
-  std::optional<NodeId> last_of = {};  ///< this was the only link to that peer, and LinkUp had been told
-  std::optional<NodeId> met = {};      ///< who answered, as far as the handshake came
+  std::optional<NodeId> last_of =
+      {};  ///< this was the only link to that peer, and LinkUp had been told
+  std::optional<NodeId> met = {};  ///< who answered, as far as the handshake came
   CloseReason reason = CloseReason::transport_closed;
 };
 

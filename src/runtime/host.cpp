@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/host.hpp"
 
-#include <fmt/format.h>
-
 #include <atomic>
-#include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -16,6 +10,12 @@
 #include <thread>
 #include <unordered_map>
 #include <utility>
+
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
 
 #include "base/ring.hpp"
 #include "core/engine/drive.hpp"
@@ -32,8 +32,8 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
-using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>,
-                                         asio::io_context::executor_type>;
+using Timer =
+    asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, asio::io_context::executor_type>;
 
 /// For the goodbyes.
 constexpr auto shut_down_timeout = 1s;
@@ -101,7 +101,11 @@ class AsioHost final : public Host, private LinkSink {
   void read_mail();
   void obey(SendOrder&& order);
   void obey(AcknowledgedOrder&& order);
-  void obey(CallOrder&& order) { order(); }
+  // A call sees what the orders before it have led to.
+  void obey(CallOrder&& order) {
+    settle();
+    order();
+  }
 
   void act(Transmit&& action);
   void act(Dial&& action);
@@ -130,7 +134,8 @@ class AsioHost final : public Host, private LinkSink {
   SodiumCrypto crypto_;
   Identity identity_;
   NodeEvents events_;
-  asio::io_context io_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};  // one thread does all input and output
+  asio::io_context io_{
+      BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};  // one thread does all input and output
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   Clock::time_point started_ = Clock::now();
   std::unique_ptr<StateDir> state_;
@@ -152,7 +157,7 @@ class AsioHost final : public Host, private LinkSink {
   using Event = decltype(NotifyWish::event);
   Ring<Event> to_tell_;  // what the engine left in one turn
   bool telling_ = false;
-  std::string dial_detail_;  // of the dial that fails in this turn
+  std::string dial_detail_;                            // of the dial that fails in this turn
   std::unordered_map<MessageId, SendCallback> sends_;  // bounded by the engine
   std::multimap<NodeId, ConnectCallback> connects_;    // as the application's calls under way
   std::map<std::uint64_t, TraceCallback> traces_;      // bounded by the engine
@@ -169,7 +174,7 @@ class AsioHost final : public Host, private LinkSink {
   std::array<std::uint64_t, static_cast<std::size_t>(CloseReason::count_)> failed_connections_{};
 };
 
-// ---- Starting -------------------------------------------------------------------------------------------
+// ---- Starting -------------------------------------------------------------------------------
 
 Result<std::unique_ptr<Host>, StartError> AsioHost::make(NodeOptions options, NodeEvents events) {
   auto host = std::make_unique<AsioHost>();
@@ -187,15 +192,15 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
   identity_ = std::move(*found);
   id_ = identity_.id;
 
-  auto websocket = WebSocketTransport::make(
-      io_, *this,
-      {.dial_timeout = options.dial_timeout,
-       .accept_timeout = options.handshake_timeout,
-       .half_open_max = options.limits.half_open_max,
-       .half_open_per_host_max = options.limits.half_open_per_host_max,
-       .origins = options.origins,
-       .tls = options.tls,
-       .tls_ca_file = options.tls_ca_file});
+  auto websocket =
+      WebSocketTransport::make(io_, *this,
+                               {.dial_timeout = options.dial_timeout,
+                                .accept_timeout = options.handshake_timeout,
+                                .half_open_max = options.limits.half_open_max,
+                                .half_open_per_host_max = options.limits.half_open_per_host_max,
+                                .origins = options.origins,
+                                .tls = options.tls,
+                                .tls_ca_file = options.tls_ca_file});
   if (!websocket) return std::move(websocket.error());
   websocket_ = std::move(*websocket);
   if (options.port) {
@@ -207,7 +212,8 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
   }
 
   const auto unix_time = std::chrono::system_clock::now().time_since_epoch();
-  checked->unix_ms_at_zero = std::chrono::duration_cast<std::chrono::milliseconds>(unix_time).count();
+  checked->unix_ms_at_zero =
+      std::chrono::duration_cast<std::chrono::milliseconds>(unix_time).count();
   started_ = Clock::now();
   std::uint64_t seed = 0;
   crypto_.random({reinterpret_cast<std::uint8_t*>(&seed), sizeof seed});
@@ -259,7 +265,7 @@ TimePoint AsioHost::now() const {
   return TimePoint{std::chrono::duration_cast<Duration>(Clock::now() - started_)};
 }
 
-// ---- From any thread --------------------------------------------------------------------------------------
+// ---- From any thread ------------------------------------------------------------------------
 
 bool AsioHost::is_on_thread() const { return work_.get_executor().running_in_this_thread(); }
 
@@ -293,7 +299,7 @@ void AsioHost::notify_thread(Mailbox::Put put) {
   if (put == Mailbox::Put::first) asio::post(io_, [this] { read_mail(); });
 }
 
-// ---- What the application asks ------------------------------------------------------------------------------
+// ---- What the application asks --------------------------------------------------------------
 
 void AsioHost::read_mail() {
   if (orders_done_ == orders_.size()) {
@@ -305,7 +311,8 @@ void AsioHost::read_mail() {
   while (orders_done_ < orders_.size() && bytes < limits::batch_bytes_max) {
     Order& order = orders_[orders_done_++];
     bytes += order_cost_bytes;
-    if (const auto* message = std::get_if<SendOrder>(&order)) bytes += message->payload.bytes.size();
+    if (const auto* message = std::get_if<SendOrder>(&order))
+      bytes += message->payload.bytes.size();
     std::visit([this](auto&& each) { obey(std::move(each)); }, std::move(order));
   }
   settle();
@@ -372,14 +379,12 @@ Stats AsioHost::stats() const {
   return stats;
 }
 
-// ---- What transports tell -----------------------------------------------------------------------------------
+// ---- What transports tell -------------------------------------------------------------------
 
 void AsioHost::link_opened(LinkId id, std::unique_ptr<Link> link, std::optional<DialId> dial,
                            const std::string& remote_host) {
-  LinkOrigin origin{.dial = dial,
-                    .remote = link->remote(),
-                    .remote_host = remote_host,
-                    .channel_binding = {}};
+  LinkOrigin origin{
+      .dial = dial, .remote = link->remote(), .remote_host = remote_host, .channel_binding = {}};
   links_.emplace(id, std::move(link));
   engine_->link_opened(id, std::move(origin), now());
   settle();
@@ -408,7 +413,7 @@ void AsioHost::link_closed(LinkId id, CloseReason reason) {
   settle();
 }
 
-// ---- What the engine wants ----------------------------------------------------------------------------------
+// ---- What the engine wants ------------------------------------------------------------------
 
 /// Follows every input.
 void AsioHost::settle() {
@@ -468,7 +473,7 @@ void AsioHost::on_timer() {
   settle();
 }
 
-// ---- What the application hears -----------------------------------------------------------------------------
+// ---- What the application hears -------------------------------------------------------------
 
 void AsioHost::tell_all() {
   if (telling_) return;
@@ -526,7 +531,7 @@ void AsioHost::tell(NotifyWish::Joined&&) {
   if (events_.joined && !muted_) events_.joined();
 }
 
-// ---- The peer cache -------------------------------------------------------------------------------------------
+// ---- The peer cache -------------------------------------------------------------------------
 
 void AsioHost::watch_cache() {
   if (!state_ || cache_due_ || phase_ != Phase::running) return;
@@ -560,7 +565,7 @@ void AsioHost::cache_saved(int failure) {
   tell_all();
 }
 
-// ---- The end --------------------------------------------------------------------------------------------------
+// ---- The end --------------------------------------------------------------------------------
 
 void AsioHost::destroy(std::function<void()> done) {
   if (phase_ == Phase::gone) {

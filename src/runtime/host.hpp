@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The Asio host: one io_context on one thread that owns an engine, the transports and the links, and
-// carries word between them. It decides nothing: the engine does.
+// The Asio host: one io_context on one thread that owns an engine, the transports and the links,
+// and carries word between them. It decides nothing: the engine does.
 //
 // Handlers of the application are called when the engine has been drained, never from inside it, so
 // they may call anything.
@@ -30,14 +30,14 @@ class Host {
   /// The node's thread: returns after release().
   virtual void run() = 0;
 
-  // ---- From any thread ----------------------------------------------------------------------------
+  // ---- From any thread ----------------------------------------------------------------------
 
   virtual bool is_on_thread() const = 0;
   virtual Result<void> send(const NodeId& to, Payload payload) = 0;
   virtual void send(const NodeId& to, Payload payload, SendOptions options, SendCallback done) = 0;
   virtual void call(CallOrder order) = 0;
 
-  // ---- On the node's thread, from a call -------------------------------------------------------------
+  // ---- On the node's thread, from a call ----------------------------------------------------
 
   virtual void connect(const NodeId& to, ConnectCallback done) = 0;
   virtual void connect(const Address& address) = 0;

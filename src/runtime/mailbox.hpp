@@ -31,8 +31,8 @@ using Order = std::variant<SendOrder, AcknowledgedOrder, CallOrder>;
 /// orders cost one wake-up.
 class Mailbox {
  public:
-  /// Messages that wait for the node's thread: a busy moment's. When full the newest is refused, and
-  /// its sender knows at once.
+  /// Messages that wait for the node's thread: a busy moment's. When full the newest is refused,
+  /// and its sender knows at once.
   static constexpr std::size_t messages_max = 65'536;
   static constexpr std::size_t bytes_max = 64 << 20;
 

@@ -18,14 +18,14 @@ namespace peer_relay {
 namespace {
 
 std::unexpected<StartError> no_thread(const std::system_error& error) {
-  return std::unexpected(
-      StartError{Error::queue_full, std::string{"cannot start the node's thread: "} + error.what()});
+  return std::unexpected(StartError{
+      Error::queue_full, std::string{"cannot start the node's thread: "} + error.what()});
 }
 
 }  // namespace
 
-/// The host, and the thread that runs it. The thread holds it too, so that a handler may destroy the
-/// Node it is called by.
+/// The host, and the thread that runs it. The thread holds it too, so that a handler may destroy
+/// the Node it is called by.
 struct Node::Impl {
   std::unique_ptr<Host> host;
   std::thread thread;

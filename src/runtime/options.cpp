@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/options.hpp"
 
-#include <fmt/format.h>
-
 #include <optional>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "base/text.hpp"
 
@@ -34,10 +34,12 @@ std::optional<std::string> complaint(const NodeOptions& options) {
     }
   }
   if (options.link_dead_after < options.ping_after * 2) {
-    return "a link must be allowed two pings (ping_after) before it counts as dead (link_dead_after)";
+    return "a link must be allowed two pings (ping_after) before it counts as dead "
+           "(link_dead_after)";
   }
   const Limits& limits = options.limits;
-  if (limits.links_max == 0) return "a node without links reaches nobody: links_max must be 1 or more";
+  if (limits.links_max == 0)
+    return "a node without links reaches nobody: links_max must be 1 or more";
   if (limits.links_hard_max < limits.links_max) {
     return "links_hard_max must not be smaller than links_max";
   }

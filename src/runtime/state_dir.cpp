@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/state_dir.hpp"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -15,6 +9,12 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace peer_relay {
 
@@ -91,8 +91,9 @@ Result<std::unique_ptr<StateDir>, StartError> StateDir::open(std::filesystem::pa
   const std::filesystem::path lock_file = path / "lock";
   const int lock = ::open(lock_file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) {
-    return refuse(Error::file_unwritable, fmt::format("cannot write in the state directory '{}': {}",
-                                                      path.string(), std::strerror(errno)));
+    return refuse(Error::file_unwritable,
+                  fmt::format("cannot write in the state directory '{}': {}", path.string(),
+                              std::strerror(errno)));
   }
   if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock);

@@ -4,8 +4,8 @@
 // channels of whole messages; it knows nothing of what they carry. What it learns it tells its
 // LinkSink, which is the runtime's, and which hands it to the engine.
 //
-// Threads: everything here happens on the node's one thread. No call calls back into the sink before
-// it has returned.
+// Threads: everything here happens on the node's one thread. No call calls back into the sink
+// before it has returned.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +21,8 @@
 
 namespace peer_relay {
 
-/// A live channel. The runtime owns it, and destroys it after link_closed, or before: then it ends at
-/// once and nothing more is heard of it.
+/// A live channel. The runtime owns it, and destroys it after link_closed, or before: then it ends
+/// at once and nothing more is heard of it.
 class Link {
  public:
   virtual ~Link() = default;
@@ -62,7 +62,8 @@ class LinkSink {
   /// A connection that was turned away at the door, before any of its bytes were read.
   virtual void connection_refused() = 0;
 
-  /// A connection that was let in and came to nothing: another protocol, silence, or second thoughts.
+  /// A connection that was let in and came to nothing: another protocol, silence, or second
+  /// thoughts.
   virtual void connection_failed(CloseReason reason) = 0;
 
   /// Numbers for new links; a buffer that was sent comes back to be filled again.

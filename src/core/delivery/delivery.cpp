@@ -4,6 +4,7 @@
 #include "core/delivery/delivery.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -102,7 +103,7 @@ MessageId Delivery::send(const NodeId& to, Payload payload, Promise promise, Tim
   send.to = to;
   send.content = content_for_sealing(content);
   send.asked = now;
-  send.deadline = now + promise.timeout;
+  send.deadline = promise.timeout < never - now ? now + promise.timeout : never;
   send.epoch = content.epoch;
   send.sequence = content.sequence;
   send.is_probe = promise.probe;
@@ -183,7 +184,7 @@ void Delivery::handle(const ContentLeft& left, TimePoint now, Outbox& out) {
   if (at == sends_.end() || at->second.stage != Stage::handed) return;
   Send& send = at->second;
   if (send.attempts > 0 && !send.is_probe) ++out.stats().resent;
-  ++send.attempts;
+  if (send.attempts < std::numeric_limits<std::uint8_t>::max()) ++send.attempts;
   send.reason = UnreachableReason::none;
   send.rode_handshake = left.tag == 0;
   send.left = send.rode_handshake ? send.handed : now;

@@ -504,6 +504,19 @@ TEST_F(Delivering, SaysThatItWasCrowdedToTheEnd) {
   EXPECT_LE(world.flights.size(), 6u);
 }
 
+TEST_F(Delivering, TriesForAsLongAsItIsTold) {
+  lose_all();
+  const MessageId forever = world.send_acked(alice, bob.id, "x", {.timeout = Duration::max()});
+  const MessageId never = world.send_acked(alice, bob.id, "y", {.timeout = -1s});
+  world.run_for(1h);
+  EXPECT_TRUE(is_pending(forever));
+  EXPECT_EQ(result(never).outcome, Outcome::timed_out);
+  EXPECT_GE(world.flights.size(), 800u);
+  EXPECT_EQ(world.flights.back().wish.attempt, 255);
+  world.turn_back(alice, world.last_tag, UnreachableReason::dead_end);
+  EXPECT_TRUE(is_pending(forever));
+}
+
 TEST_F(Delivering, KnowsOnlyItsOwnTags) {
   lose_all();
   world.send_acked(alice, bob.id, "hello");

@@ -133,7 +133,7 @@ Engine::~Engine() = default;
 
 const NodeId& Engine::id() const { return rooms_->table.self(); }
 
-// ---- What happened ------------------------------------------------------------------------------------
+// ---- What happened ----
 
 void Engine::start(TimePoint now) {
   rooms_->now = now;
@@ -321,7 +321,7 @@ void Engine::Rooms::unreachable(const NodeId& where, const Unreachable& notice) 
   out.drop(DropReason::notice_unasked);
 }
 
-// ---- What the application asks ------------------------------------------------------------------------
+// ---- What the application asks ----
 
 Result<MessageId> Engine::send(const NodeId& to, Payload payload, TimePoint now) {
   Rooms& r = *rooms_;
@@ -378,7 +378,7 @@ void Engine::shut_down(TimePoint now) {
 
 bool Engine::is_shut_down() const { return rooms_->links.size() == 0; }
 
-// ---- What is wished -------------------------------------------------------------------------------------
+// ---- What is wished ----
 
 void Engine::Rooms::grant_all() {
   do {
@@ -419,10 +419,8 @@ void Engine::Rooms::grant(RouteWish wish) {
   const auto reason = step.act == Step::Act::forward ? UnreachableReason::queue_full
                       : table.peers().empty()        ? UnreachableReason::no_links
                                                      : UnreachableReason::dead_end;
-  unreachable(table.self(), {.reason = reason,
-                             .kind = wish.kind,
-                             .tag = wish.tag,
-                             .target = wish.target});
+  unreachable(table.self(),
+              {.reason = reason, .kind = wish.kind, .tag = wish.tag, .target = wish.target});
 }
 
 bool Engine::Rooms::transmit(LinkId link, const Envelope& envelope) {
@@ -445,7 +443,7 @@ void Engine::Rooms::grant(const DialWish& wish) {
   actions.push(Dial{.dial = wish.dial, .address = wish.address});
 }
 
-// ---- What to do -----------------------------------------------------------------------------------------
+// ---- What to do ----
 
 std::optional<Action> Engine::next_action() {
   Rooms& r = *rooms_;
@@ -468,7 +466,7 @@ TimePoint Engine::next_wake() const {
                    r.sessions.next_wake(), r.delivery.next_wake()});
 }
 
-// ---- What there is ----------------------------------------------------------------------------------------
+// ---- What there is ----
 
 Peer Engine::Rooms::describe(const LinkedPeer& peer) const {
   Peer out_peer{.id = peer.id,
@@ -520,9 +518,7 @@ Stats Engine::stats() const {
 
 std::vector<Bytes> Engine::peer_cache() const { return rooms_->membership.peer_cache(); }
 
-std::uint64_t Engine::peer_cache_version() const {
-  return rooms_->membership.peer_cache_version();
-}
+std::uint64_t Engine::peer_cache_version() const { return rooms_->membership.peer_cache_version(); }
 
 bool Engine::is_joined() const { return rooms_->membership.is_joined(); }
 

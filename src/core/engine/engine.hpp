@@ -41,12 +41,13 @@ struct EngineOptions {
   std::string network = "peer-relay";
   std::string agent = "peer-relay";
   std::vector<Address> bootstrap;
-  std::vector<Address> advertise;   ///< as configured; empty: find out
+  std::vector<Address> advertise;  ///< as configured; empty: find out
   /// The port that others could dial, if the host listens; and how.
   std::optional<std::uint16_t> listen_port;
   Scheme listen_scheme = Scheme::ws;
   bool listens_on_loopback = false;  ///< 127.0.0.1 or ::1 reaches the port
-  std::vector<Bytes> cached_contacts;  ///< what peer_cache() gave before; may be too old to be valid
+  std::vector<Bytes>
+      cached_contacts;  ///< what peer_cache() gave before; may be too old to be valid
   Limits limits;
   Duration handshake_timeout = limits::handshake_timeout;
   Duration ping_after = limits::ping_after;
@@ -56,10 +57,10 @@ struct EngineOptions {
 
 /// How a link came to be.
 struct LinkOrigin {
-  std::optional<DialId> dial;   ///< ours, or the other side's if nothing
-  std::string remote;           ///< URL dialed or "ip:port", for people
-  std::string remote_host;      ///< the other side's IP address, in text
-  Bytes channel_binding;        ///< for the handshake's prologue; empty but for WebRTC
+  std::optional<DialId> dial;  ///< ours, or the other side's if nothing
+  std::string remote;          ///< URL dialed or "ip:port", for people
+  std::string remote_host;     ///< the other side's IP address, in text
+  Bytes channel_binding;       ///< for the handshake's prologue; empty but for WebRTC
 };
 
 // Actions.
@@ -104,7 +105,7 @@ class Engine {
   void dial_failed(DialId dial, DialError error, TimePoint now);
   void wake(TimePoint now);
 
-  // ---- What the application asks ------------------------------------------------------------------
+  // ---- What the application asks ------------------------------------------------------------
 
   Result<MessageId> send(const NodeId& to, Payload payload, TimePoint now);
   Result<MessageId> send(const NodeId& to, Payload payload, AcknowledgedSend how, TimePoint now);
@@ -124,7 +125,7 @@ class Engine {
   /// never, if nothing is due.
   TimePoint next_wake() const;
 
-  // ---- What there is ------------------------------------------------------------------------------
+  // ---- What there is ------------------------------------------------------------------------
 
   std::vector<Peer> peers(TimePoint now) const;
   std::optional<Peer> peer(const NodeId& id, TimePoint now) const;

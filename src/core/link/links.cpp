@@ -369,8 +369,7 @@ void Links::forget_handshake_of(const std::string& host) {
   if (--at->second == 0) handshakes_by_host_.erase(at);
 }
 
-// ---- Receiving
-// ------------------------------------------------------------------------------------
+// ---- Receiving ----
 
 std::optional<FrameReader> Links::received(LinkId id, MutableBytes message, TimePoint now,
                                            Outbox& out) {
@@ -502,8 +501,7 @@ void Links::closed(LinkId id, CloseReason reason, Outbox& out) {
   links_.erase(at);
 }
 
-// ---- Leaving
-// ----------------------------------------------------------------------------------------
+// ---- Leaving ----
 
 void Links::close(const CloseWish& wish, TimePoint now, Outbox& out) {
   if (PeerLink* const link = find(wish.link)) {
@@ -592,8 +590,7 @@ void Links::tell_gone(PeerLink& link, Outbox& out) {
                     .reason = link.end_reason});
 }
 
-// ---- Sending
-// ------------------------------------------------------------------------------------------
+// ---- Sending ----
 
 bool Links::has_room(LinkId id, std::size_t bytes, bool is_control) const {
   const PeerLink* const link = find(id);
@@ -696,8 +693,7 @@ void Links::recycle(Bytes buffer) {
   pool_.push_back(std::move(buffer));
 }
 
-// ---- Time
-// ---------------------------------------------------------------------------------------------
+// ---- Time ----
 
 void Links::wake(TimePoint now, Outbox& out) {
   while (const auto due = timers_.pop_due(now)) {
@@ -745,8 +741,7 @@ void Links::arm(PeerLink& link, TimePoint at) {
   timers_.arm(at, link.id);
 }
 
-// ---- What there is
-// ------------------------------------------------------------------------------------
+// ---- What there is ----
 
 std::optional<LinkId> Links::link_to(const NodeId& peer) const {
   const auto at = by_peer_.find(peer);

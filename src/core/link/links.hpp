@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The life of each link: hello and handshake, then sealed batches, keepalive and round-trip time, the
-// queue of what waits for it, goodbye. And the rule for two links to one peer. Whom to be linked to
-// is membership's question; what the frames mean is for the rooms that the engine hands them to.
+// The life of each link: hello and handshake, then sealed batches, keepalive and round-trip time,
+// the queue of what waits for it, goodbye. And the rule for two links to one peer. Whom to be
+// linked to is membership's question; what the frames mean is for the rooms that the engine hands
+// them to.
 //
 // Frames that wait gather in one batch. A batch leaves when the link can be written and the engine
 // asks (next_outgoing, after each input): so an idle link sends a frame at once, and a busy one
@@ -96,13 +97,13 @@ class Links {
   void writable(LinkId link);
   void closed(LinkId link, CloseReason reason, Outbox& out);
 
-  // ---- From the engine ----------------------------------------------------------------------------
+  // ---- From the engine ----------------------------------------------------------------------
 
   /// Whether `bytes` more may wait for this link; our own control traffic may use the reserve.
   bool has_room(LinkId link, std::size_t bytes, bool is_control) const;
 
-  /// The batch in the making, for a frame of so many bytes; check has_room first. Null when the link
-  /// takes no more frames.
+  /// The batch in the making, for a frame of so many bytes; check has_room first. Null when the
+  /// link takes no more frames.
   Bytes* batch_for(LinkId link, std::size_t frame_bytes);
 
   /// Whether the link may have this many bytes more forwarded now; counts them.
@@ -120,7 +121,7 @@ class Links {
 
   void recycle(Bytes buffer);
 
-  // ---- What there is ------------------------------------------------------------------------------
+  // ---- What there is ------------------------------------------------------------------------
 
   /// The link to use for a peer.
   std::optional<LinkId> link_to(const NodeId& peer) const;
@@ -172,9 +173,9 @@ class Links {
   std::unordered_map<std::string, std::size_t> handshakes_by_host_;
   std::size_t handshakes_ = 0;
   std::size_t queued_bytes_ = 0;
-  Ring<LinkId> dirty_;       // links with something to send or to close; each once
+  Ring<LinkId> dirty_;           // links with something to send or to close; each once
   std::vector<LinkId> surplus_;  // up, but not the one to send by; few at any time
-  std::vector<Bytes> pool_;  // empty buffers for the next batches, at most buffers_kept
+  std::vector<Bytes> pool_;      // empty buffers for the next batches, at most buffers_kept
   Timers<LinkId> timers_;
 };
 

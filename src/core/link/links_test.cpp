@@ -297,8 +297,7 @@ Bytes numbered(std::uint64_t number, std::size_t size = 8) {
   return body;
 }
 
-// ---- Handshake
-// --------------------------------------------------------------------------------------
+// ---- Handshake ----
 
 TEST(Links, EitherEndHearsOnceWhoTheOtherIs) {
   Wire wire;
@@ -587,8 +586,7 @@ TEST(Links, OneHostHasOnlySoManyHandshakesUnderWay) {
   EXPECT_EQ(listener.links.size(), 0u);
 }
 
-// ---- Batches
-// ----------------------------------------------------------------------------------------
+// ---- Batches ----
 
 TEST(Links, OneBatchIsOnItsWayAndTheRestGathers) {
   Wire wire;
@@ -774,8 +772,7 @@ TEST(Links, TheFirstBatchOfAListenerIsTakenWhole) {
   EXPECT_EQ(wire.ends[1]->links.facts(link)->round_trip, 20ms) << "the dialer answers its ping";
 }
 
-// ---- Goodbye
-// ----------------------------------------------------------------------------------------
+// ---- Goodbye ----
 
 TEST(Links, GoodbyeLeavesBehindAllThatWaits) {
   Wire wire;
@@ -894,8 +891,7 @@ TEST(Links, AllCanBeClosedInEveryStage) {
   }
 }
 
-// ---- Keepalive
-// --------------------------------------------------------------------------------------
+// ---- Keepalive ----
 
 TEST(Links, SilenceIsBrokenByAPingEveryFifteenSeconds) {
   Wire wire;
@@ -993,8 +989,7 @@ TEST(Links, TheRoundTripIsMeasuredByBothEnds) {
   }
 }
 
-// ---- Two links to one peer
-// --------------------------------------------------------------------------
+// ---- Two links to one peer ----
 
 TEST(Links, OfCrossingDialsTheSmallerIdsStays) {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
@@ -1085,8 +1080,7 @@ TEST(Links, OnePeerHoldsOnlyFewLinks) {
   EXPECT_THAT(wire.ends[1]->lost(), IsEmpty());
 }
 
-// ---- Whatever happens
-// -------------------------------------------------------------------------------
+// ---- Whatever happens ----
 
 /// Opens, carries, breaks, writes, closes and lets time pass, in any order. What the ends tell is
 /// checked where they tell it (End::take_wishes).

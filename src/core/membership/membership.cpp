@@ -54,7 +54,7 @@ std::uint64_t Membership::unix_ms(TimePoint now) const {
   return static_cast<std::uint64_t>(options_.unix_ms_at_zero + since_zero);
 }
 
-// ---- Links --------------------------------------------------------------------------------------------
+// ---- Links ----
 
 void Membership::handle(const LinkUp& up, TimePoint now, Outbox& out) {
   if (!running_) return out.wish(CloseWish{up.link, CloseReason::shutdown});
@@ -183,7 +183,8 @@ void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_we
       break;
   }
   if (met == ended.expected) {
-    // It lives; that it has no room for us is said by the reason, and then it is not asked soon again.
+    // It lives; that it has no room for us is said by the reason, and then it is not asked soon
+    // again.
     if (!dialed_well) {
       shun(ended.expected, now);
       end_connect(ended.expected, Error::dial_failed, out);
@@ -217,8 +218,8 @@ bool Membership::are_siblings(const NodeId& id) const {
 }
 
 bool Membership::improves(const NodeId& id) const {
-  return are_siblings(id) || table_.relays_in_bucket(common_prefix_bits(self_.id, id)) <
-                                 limits::fingers_per_bucket;
+  return are_siblings(id) ||
+         table_.relays_in_bucket(common_prefix_bits(self_.id, id)) < limits::fingers_per_bucket;
 }
 
 // Of those that are nobody's siblings and not the last of their bucket: of the fullest bucket the
@@ -251,10 +252,9 @@ void Membership::turn_away(const LinkUp& up, Outbox& out) {
   std::vector<ContactPtr> keep;
   const bool is_local = reach_of_host(up.remote_host) == Reach::loopback;
   Bytes body;
-  encode_neighbour_contacts(
-      {.purpose = ContactsPurpose::alternatives,
-       .contacts = views_for(up.id, up.id, is_local, limits::siblings, keep)},
-      body);
+  encode_neighbour_contacts({.purpose = ContactsPurpose::alternatives,
+                             .contacts = views_for(up.id, up.id, is_local, limits::siblings, keep)},
+                            body);
   out.wish(FrameWish{up.link, FrameKind::contacts, std::move(body)});
   out.wish(CloseWish{up.link, CloseReason::busy});
 }
@@ -268,7 +268,7 @@ bool Membership::is_shunned(const NodeId& id, TimePoint now) const {
   return until != nullptr && now < *until;
 }
 
-// ---- Contacts -----------------------------------------------------------------------------------------
+// ---- Contacts ----
 
 // A record that we hold already costs no signature.
 ContactPtr Membership::prove(BytesView encoded, TimePoint now, Outbox& out) {
@@ -321,8 +321,12 @@ void Membership::handle(const NeighbourContacts& contacts, const NodeId* from, b
     if (!contact->is_dialable()) return;
     table_.learn(contact, true);
     if (!peer->relays) {
+      // A leaf that turns relay asks for a relay's place.
+      if (!has_place_for(*from, true)) return out.wish(CloseWish{peer->link, CloseReason::busy});
+      const bool was_full = table_.relays() >= options_.limits.links_max;
       table_.set_relays(*from, true);
       announce(*contact, out);
+      if (was_full) make_room(*from, now, out);
     }
     dirty_ = true;
     return;
@@ -373,7 +377,7 @@ void Membership::exchange(Outbox& out) const {
   }
 }
 
-// ---- Lookups of others, and answers to ours -------------------------------------------------------------
+// ---- Lookups of others, and answers to ours ----
 
 void Membership::handle(const Envelope& envelope, const Lookup& lookup, TimePoint now,
                         Outbox& out) {
@@ -385,18 +389,19 @@ void Membership::handle(const Envelope& envelope, const Lookup& lookup, TimePoin
       return out.drop(DropReason::contact_forged);
     }
   }
+  // A relay's record tells whether it is of this machine; a leaf's, or none, tells nothing.
+  const bool is_known_local = is_local_network() && asker != nullptr && asker->is_local();
   const bool asker_is_local =
-      asker != nullptr ? asker->is_local() || is_local_network() : is_local_network();
-  if (asker != nullptr && asker->is_dialable() &&
-      (!asker->is_local() || is_local_network()) && !is_shunned(asker->id, now) &&
-      table_.learn(asker, false)) {
+      is_known_local || (is_local_network() && (asker == nullptr || !asker->is_dialable()));
+  if (asker != nullptr && asker->is_dialable() && (!asker->is_local() || is_local_network()) &&
+      !is_shunned(asker->id, now) && table_.learn(asker, false)) {
     dirty_ = true;
   }
   std::vector<ContactPtr> keep;
   LookupAnswer answer{.nonce = lookup.nonce, .contacts = {}};
-  const Bytes& own = asker_is_local ? local_record_ : public_record_;
-  answer.contacts.push_back(own);
-  const std::size_t wanted = std::clamp<std::size_t>(lookup.wanted, 1, limits::contacts_per_frame_max);
+  answer.contacts.push_back(is_known_local ? local_record_ : record_for_strangers());
+  const std::size_t wanted =
+      std::clamp<std::size_t>(lookup.wanted, 1, limits::contacts_per_frame_max);
   for (const BytesView view :
        views_for(envelope.target, envelope.source, asker_is_local, wanted - 1, keep)) {
     answer.contacts.push_back(view);
@@ -424,8 +429,7 @@ bool Membership::handle(const LookupAnswer& answer, TimePoint now, Outbox& out) 
       self_looked_up_ = true;
       break;
     case Question::bucket: {
-      const auto bucket =
-          static_cast<std::size_t>(common_prefix_bits(self_.id, asked.target));
+      const auto bucket = static_cast<std::size_t>(common_prefix_bits(self_.id, asked.target));
       // Something new: the next may bring more.
       if (bucket < cares_.size() && table_.contacts() > before) cares_[bucket].pause = {};
       break;
@@ -440,7 +444,7 @@ bool Membership::handle(const LookupAnswer& answer, TimePoint now, Outbox& out) 
   return true;
 }
 
-// ---- The application --------------------------------------------------------------------------------------
+// ---- The application ----
 
 void Membership::connect(const NodeId& to, TimePoint now, Outbox& out) {
   if (LinkedPeer* const peer = table_.find(to)) {
@@ -451,9 +455,8 @@ void Membership::connect(const NodeId& to, TimePoint now, Outbox& out) {
   if (connects_.size() >= limits::connects_max) {
     return out.notify(NotifyWish::ConnectDone{to, Error::queue_full});
   }
-  if (std::ranges::find(connects_, to, &Connecting::to) == connects_.end()) {
-    connects_.push_back({.to = to, .deadline = now + limits::dial_timeout + limits::lookup_timeout});
-  }
+  if (std::ranges::find(connects_, to, &Connecting::to) != connects_.end()) return;
+  connects_.push_back({.to = to, .deadline = now + limits::dial_timeout + limits::lookup_timeout});
   shunned_.erase(to);
   const ContactPtr contact = table_.contact(to);
   if (contact == nullptr || !contact->is_dialable()) look_up(Question::connect, to, now, out);
@@ -481,7 +484,7 @@ void Membership::end_connect(const NodeId& to, std::optional<Error> error, Outbo
   out.notify(NotifyWish::ConnectDone{to, error});
 }
 
-// ---- What there is --------------------------------------------------------------------------------------------
+// ---- What there is ----
 
 std::optional<NodeId> Membership::home() const {
   if (joined_) return std::nullopt;
@@ -498,7 +501,8 @@ std::vector<Bytes> Membership::peer_cache() const {
   for (const LinkedPeer& peer : table_.peers()) {
     if (peer.contact != nullptr && peer.contact->is_dialable()) oldest_first.push_back(&peer);
   }
-  std::ranges::sort(oldest_first, {}, [](const LinkedPeer* p) { return std::pair{p->since, p->id}; });
+  std::ranges::sort(oldest_first, {},
+                    [](const LinkedPeer* p) { return std::pair{p->since, p->id}; });
   std::vector<Bytes> cache;
   for (const LinkedPeer* peer : oldest_first) cache.push_back(peer->contact->encoded);
   for (int bucket = 0; bucket < table_.buckets(); ++bucket) {

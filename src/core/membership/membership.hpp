@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Whom we should be linked to, and how we come to be: bootstrap, lookups with signed contact records,
-// dialing, siblings and fingers, repair, the links that others ask of us. Greedy routing arrives
-// everywhere if every node has a live link into every occupied bucket, and to its closest
+// Whom we should be linked to, and how we come to be: bootstrap, lookups with signed contact
+// records, dialing, siblings and fingers, repair, the links that others ask of us. Greedy routing
+// arrives everywhere if every node has a live link into every occupied bucket, and to its closest
 // neighbours; this room's whole purpose is that it has.
 //
 // After each input the engine calls settle(), which compares what is with what should be and wishes
-// for the difference. So there is no sequence of steps to get wrong: joining, repair and refresh are
-// the same comparison.
+// for the difference. So there is no sequence of steps to get wrong: joining, repair and refresh
+// are the same comparison.
 //
 // Nodes that others can dial are relays and have a place in the overlay; the others are leaves. A
 // leaf links to the relays closest to its id, where envelopes for it arrive.
@@ -55,14 +55,14 @@ class Membership {
   /// No more dialing, no more links.
   void stop();
 
-  // ---- From links and the host ------------------------------------------------------------------------
+  // ---- From links and the host ----
 
   void handle(const LinkUp& up, TimePoint now, Outbox& out);
   void handle(const LinkMoved& moved);
   void handle(const LinkDown& down, TimePoint now, Outbox& out);
   void dial_failed(DialId dial, DialError error, TimePoint now, Outbox& out);
 
-  // ---- From peers -------------------------------------------------------------------------------------
+  // ---- From peers ----
 
   void handle(const NeighbourContacts& contacts, const NodeId* from, bool is_local, TimePoint now,
               Outbox& out);
@@ -74,20 +74,20 @@ class Membership {
   /// False if we did not ask.
   bool handle(const LookupAnswer& answer, TimePoint now, Outbox& out);
 
-  // ---- From the application -------------------------------------------------------------------------
+  // ---- From the application ----
 
   void connect(const NodeId& to, TimePoint now, Outbox& out);
   void connect(const Address& address, TimePoint now, Outbox& out);
   void disconnect(const NodeId& peer, TimePoint now, Outbox& out);
 
-  // ---- Upkeep ---------------------------------------------------------------------------------------
+  // ---- Upkeep ----
 
   /// Wishes for what is missing. Cheap if nothing has changed since.
   void settle(TimePoint now, Outbox& out);
   void wake(TimePoint now, Outbox& out);
   TimePoint next_wake() const { return next_wake_; }
 
-  // ---- What there is ----------------------------------------------------------------------------------
+  // ---- What there is ----
 
   bool is_joined() const { return joined_; }
   /// Whether others can dial us.
@@ -104,10 +104,10 @@ class Membership {
   struct Dialing {
     Purpose purpose = Purpose::contact;
     Address address;
-    NodeId expected{};           // with contact and probe
-    std::vector<Address> rest;   // of the same contact
-    NodeId asker{};              // with probe
-    std::uint32_t token = 0;     // with probe
+    NodeId expected{};          // with contact and probe
+    std::vector<Address> rest;  // of the same contact
+    NodeId asker{};             // with probe
+    std::uint32_t token = 0;    // with probe
   };
   enum class Question : std::uint8_t { self, bucket, connect };
   struct Asking {
@@ -174,6 +174,7 @@ class Membership {
   void consider_observed(const LinkUp& up, TimePoint now, Outbox& out);
   void sign_records(TimePoint now);
   void tell_record(Outbox& out) const;
+  const Bytes& record_for_strangers() const;
   Bytes signed_record(const std::vector<Address>& addresses, TimePoint now) const;
 
   const Identity& self_;

@@ -38,10 +38,9 @@ void Membership::consider_observed(const LinkUp& up, TimePoint now, Outbox& out)
   dial_back_token_ = static_cast<std::uint32_t>(random_.next());
   dial_back_host_ = up.observed_host;
   Bytes body;
-  encode_dial_back({.token = *dial_back_token_,
-                    .scheme = options_.listen_scheme,
-                    .port = *options_.listen_port},
-                   body);
+  encode_dial_back(
+      {.token = *dial_back_token_, .scheme = options_.listen_scheme, .port = *options_.listen_port},
+      body);
   out.wish(FrameWish{up.link, FrameKind::dial_back, std::move(body)});
 }
 
@@ -63,8 +62,8 @@ void Membership::handle(const DialBackResult& result, const NodeId& from, TimePo
 void Membership::handle(const DialBack& request, const NodeId& from, std::string_view host,
                         TimePoint now, Outbox& out) {
   static_cast<void>(now);
-  const bool already = std::ranges::any_of(
-      dials_, [&](const auto& entry) { return entry.second.asker == from; });
+  const bool already =
+      std::ranges::any_of(dials_, [&](const auto& entry) { return entry.second.asker == from; });
   if (already || request.port == 0 || dialing(Purpose::probe) >= limits::probes_max) {
     return out.drop(DropReason::rate_limited);
   }
@@ -109,6 +108,12 @@ void Membership::tell_record(Outbox& out) const {
                               body);
     out.wish(FrameWish{peer.link, FrameKind::contacts, std::move(body)});
   }
+}
+
+// By an envelope it goes who knows where: loopback addresses only if there is nothing better to
+// say, and our neighbourhood is this machine.
+const Bytes& Membership::record_for_strangers() const {
+  return public_addresses_.empty() && is_local_network() ? local_record_ : public_record_;
 }
 
 const Bytes& Membership::own_contact(std::string_view remote_host) const {

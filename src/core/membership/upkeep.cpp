@@ -28,8 +28,8 @@ NodeId random_in_bucket(const NodeId& self, int bucket, Random& random) {
     const auto byte = static_cast<std::size_t>(bit / 8);
     const auto mask = static_cast<std::uint8_t>(0x80 >> bit % 8);
     const bool value = bit == bucket ? !self.bit(bit) : self.bit(bit);
-    id.bytes[byte] = static_cast<std::uint8_t>(value ? id.bytes[byte] | mask
-                                                     : id.bytes[byte] & ~mask);
+    id.bytes[byte] =
+        static_cast<std::uint8_t>(value ? id.bytes[byte] | mask : id.bytes[byte] & ~mask);
   }
   return id;
 }
@@ -101,8 +101,7 @@ void Membership::want_fingers(TimePoint now, Outbox& out) {
       const auto under_way = static_cast<std::size_t>(std::ranges::count_if(
           candidates, [&](const ContactPtr& contact) { return is_dialing(contact->id); }));
       if (have + under_way >= fingers) continue;
-      std::erase_if(candidates,
-                    [&](const ContactPtr& contact) { return is_dialing(contact->id); });
+      std::erase_if(candidates, [&](const ContactPtr& contact) { return is_dialing(contact->id); });
       if (!candidates.empty()) {
         dial(*candidates[random_.below(candidates.size())], now, out);
         continue;
@@ -139,13 +138,13 @@ void Membership::judge_joined(TimePoint now, Outbox& out) {
   // Others have joined meanwhile: look again, soon and from the place we have now.
   self_lookup_at_ = std::min(self_lookup_at_, now + random_.between(500ms, 1500ms));
   if (exchange_at_ == never) {
-    exchange_at_ = now + random_.between(limits::sibling_exchange_every / 2,
-                                         limits::sibling_exchange_every);
+    exchange_at_ =
+        now + random_.between(limits::sibling_exchange_every / 2, limits::sibling_exchange_every);
   }
   out.notify(NotifyWish::Joined{});
 }
 
-// ---- Dialing ------------------------------------------------------------------------------------------
+// ---- Dialing ----
 
 std::size_t Membership::dialing(Purpose purpose) const {
   return static_cast<std::size_t>(std::ranges::count_if(
@@ -185,8 +184,8 @@ bool Membership::dial(const Contact& contact, TimePoint now, Outbox& out) {
 DialId Membership::dial(Dialing dialing, Outbox& out) {
   const DialId id{++last_dial_};
   ++out.stats().dials;
-  out.wish(DialWish{
-      .dial = id, .address = dialing.address, .probe = dialing.purpose == Purpose::probe});
+  out.wish(
+      DialWish{.dial = id, .address = dialing.address, .probe = dialing.purpose == Purpose::probe});
   dials_.emplace(id, std::move(dialing));
   return id;
 }
@@ -200,7 +199,8 @@ void Membership::bootstrap(TimePoint now, Outbox& out) {
     for (const ContactPtr& contact : cached_) {
       for (const Address& address : contact->record.addresses) to_bootstrap_.push_back(address);
     }
-    for (const ContactPtr& contact : table_.closest_contacts(self_.id, limits::peer_cache_max, false)) {
+    for (const ContactPtr& contact :
+         table_.closest_contacts(self_.id, limits::peer_cache_max, false)) {
       for (const Address& address : contact->record.addresses) to_bootstrap_.push_back(address);
     }
     for (const Address& address : options_.bootstrap) to_bootstrap_.push_back(address);
@@ -229,11 +229,11 @@ void Membership::bootstrap(TimePoint now, Outbox& out) {
   }
 }
 
-// ---- Lookups --------------------------------------------------------------------------------------------
+// ---- Lookups ----
 
 bool Membership::is_asking(Question question) const {
-  return std::ranges::any_of(
-      lookups_, [&](const auto& entry) { return entry.second.question == question; });
+  return std::ranges::any_of(lookups_,
+                             [&](const auto& entry) { return entry.second.question == question; });
 }
 
 void Membership::look_up(Question question, const NodeId& target, TimePoint now, Outbox& out) {
@@ -244,7 +244,7 @@ void Membership::look_up(Question question, const NodeId& target, TimePoint now,
   Bytes body;
   encode_lookup({.nonce = nonce,
                  .wanted = static_cast<std::uint8_t>(limits::contacts_per_frame_max),
-                 .contact = is_local_network() ? local_record_ : public_record_},
+                 .contact = record_for_strangers()},
                 body);
   out.wish(RouteWish{.kind = EnvelopeKind::lookup,
                      .closest = true,
@@ -253,7 +253,7 @@ void Membership::look_up(Question question, const NodeId& target, TimePoint now,
                      .body = std::move(body)});
 }
 
-// ---- Time -----------------------------------------------------------------------------------------------
+// ---- Time ----
 
 void Membership::wake(TimePoint now, Outbox& out) {
   if (!running_) {

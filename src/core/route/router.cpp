@@ -102,7 +102,8 @@ Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_
   avoided.resize(2);  // ourselves and the best: all others are worth a try
   std::vector<const LinkedPeer*> others;
   for (const LinkedPeer& peer : table_.peers()) {
-    if (peer.relays && std::ranges::find(avoided, peer.id) == avoided.end()) others.push_back(&peer);
+    if (peer.relays && std::ranges::find(avoided, peer.id) == avoided.end())
+      others.push_back(&peer);
   }
   if (!others.empty()) {
     const LinkedPeer& via = *others[random_.below(others.size())];
@@ -121,10 +122,9 @@ void Router::give_notice(const Envelope& envelope, DropReason reason, TimePoint 
   if (envelope.kind == EnvelopeKind::unreachable || envelope.source == table_.self()) return;
   TokenBucket* allowed = notices_.find(envelope.source);
   if (allowed == nullptr) {
-    allowed = &notices_
-                   .insert(envelope.source,
-                           TokenBucket{notices_per_second_, 2 * notices_per_second_})
-                   .value;
+    allowed =
+        &notices_.insert(envelope.source, TokenBucket{notices_per_second_, 2 * notices_per_second_})
+             .value;
   }
   if (!allowed->take(1, now)) return;
   Bytes body;

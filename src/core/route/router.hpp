@@ -6,8 +6,8 @@
 //
 // Two departures from plain greedy routing by XOR:
 //  - Leaves (nodes that nobody can dial) are next hops only of what is for them. They have no place
-//    of their own in the overlay, so an envelope would be stuck there; and as sources they may begin
-//    with a relay that is farther from the target than they are.
+//    of their own in the overlay, so an envelope would be stuck there; and as sources they may
+//    begin with a relay that is farther from the target than they are.
 //  - `via`: an envelope may name a point to visit first, so that a second try goes another way.
 #pragma once
 
@@ -30,9 +30,9 @@ namespace peer_relay {
 struct Step {
   enum class Act : std::uint8_t { deliver, forward, drop };
   Act act = Act::drop;
-  LinkId link{};                ///< with forward
-  bool drop_via = false;        ///< its via is reached: goes on without
-  std::optional<NodeId> set_via = {};  ///< only for our own: goes by there
+  LinkId link{};                             ///< with forward
+  bool drop_via = false;                     ///< its via is reached: goes on without
+  std::optional<NodeId> set_via = {};        ///< only for our own: goes by there
   DropReason reason = DropReason::dead_end;  ///< with drop
 };
 

@@ -56,8 +56,7 @@ struct Node {
   std::uint64_t last = 0;
 };
 
-// ---- What came by a link
-// ----------------------------------------------------------------------------
+// ---- What came by a link ----
 
 TEST(Router, ANextHopIsTheClosestRelayAndStrictlyCloserThanWeAre) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
@@ -219,8 +218,7 @@ TEST(Router, ASpentHopBudgetEndsTheWay) {
   EXPECT_EQ(step.reason, DropReason::hops_spent);
 }
 
-// ---- Our own
-// ----------------------------------------------------------------------------------------
+// ---- Our own ----
 
 TEST(Router, ALeafBeginsWithWhateverRelayIsClosest) {
   Node node{10};
@@ -254,7 +252,13 @@ TEST(Router, EachTryBeginsWithAnotherHopWhileOneIsCloser) {
       closer.push_back(beside(target, bits, node.random));
       node.add(closer.back());
     }
-    for (int i = 0; i < 5; ++i) node.add(beside(node.table.self(), 5, node.random));
+    for (int farther = 0; farther < 5;) {
+      const int bits = 1 + static_cast<int>(node.random.below(30));
+      const NodeId id = beside(node.table.self(), bits, node.random);
+      if (is_closer(id, node.table.self(), target)) continue;
+      node.add(id);
+      ++farther;
+    }
     Envelope envelope = node.envelope_to(target);
     envelope.source = node.table.self();
     for (std::size_t attempt = 0; attempt < closer.size(); ++attempt) {
@@ -298,8 +302,7 @@ TEST(Router, OurOwnGoByTheirVia) {
   EXPECT_TRUE(node.router.first_step(envelope, 0, false).drop_via) << "we are there already";
 }
 
-// ---- Ends of the way
-// --------------------------------------------------------------------------------
+// ---- Ends of the way ----
 
 TEST(Router, AnEndIsPlausibleWhereNodesAreAsFarApartAsAroundUs) {
   Node node{14};

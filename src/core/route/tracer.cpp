@@ -67,11 +67,9 @@ bool Tracer::unreachable(const NodeId& where, const Unreachable& notice, TimePoi
 bool Tracer::answered(const NodeId& from, std::uint64_t nonce, TimePoint now, Outbox& out) {
   for (const auto& [number, trace] : traces_) {
     if (trace.nonce != nonce || trace.target != from) continue;
-    out.notify(NotifyWish::Traced{number,
-                                  {.hop = trace.hop,
-                                   .id = from,
-                                   .round_trip = now - trace.asked_at,
-                                   .is_target = true}});
+    out.notify(NotifyWish::Traced{
+        number,
+        {.hop = trace.hop, .id = from, .round_trip = now - trace.asked_at, .is_target = true}});
     traces_.erase(number);
     return true;
   }

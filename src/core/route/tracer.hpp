@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Tells the hops on the way to a node, as traceroute does: the same question again and again, with
-// one hop more each time, until the target itself answers. What comes back are hints: a relay can lie.
+// one hop more each time, until the target itself answers. What comes back are hints: a relay can
+// lie.
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,9 @@
 //  handshake
 //    starts beside the session, and contents wait for its end.
 //
-// This room does not know what contents mean and promises nothing of them: see delivery/.
+// No content is opened twice by one process: what rode in an opening goes again only if an answer
+// says that it was not taken. This room does not know what contents mean and promises no more of
+// them: see delivery/.
 #pragma once
 
 #include <cstdint>
@@ -60,10 +62,10 @@ class Sessions {
   /// bound.
   static constexpr std::size_t openings_max = 4096;
   /// Openings of others that we answered and that are not confirmed yet: 1 KiB each. The oldest
-  /// goes first; with answers_per_second it had a second.
+  /// goes first; with answers_per_second it had two seconds.
   static constexpr std::size_t answers_max = 2048;
-  /// An answer costs 0.2 ms of CPU: strangers may have a third of a core.
-  static constexpr std::uint64_t answers_per_second = 1500;
+  /// An answer costs 0.4 ms of CPU: strangers may have less than half a core.
+  static constexpr std::uint64_t answers_per_second = 1000;
   /// How often one answer is repeated at most, and how soon after the time before.
   static constexpr int answer_repeats_max = 16;
   static constexpr Duration answer_repeat_after = std::chrono::milliseconds{100};

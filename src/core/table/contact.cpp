@@ -9,9 +9,8 @@
 namespace peer_relay {
 
 bool Contact::is_local() const {
-  return std::ranges::any_of(record.addresses, [](const Address& address) {
-    return address.reach() == Reach::loopback;
-  });
+  return std::ranges::any_of(
+      record.addresses, [](const Address& address) { return address.reach() == Reach::loopback; });
 }
 
 std::expected<ContactPtr, DropReason> prove_contact(BytesView encoded, const NetworkHash& network,

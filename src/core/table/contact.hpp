@@ -14,8 +14,8 @@
 
 namespace peer_relay {
 
-/// A contact record that has proven itself. Shared, for it never changes: a newer record of the same
-/// node is another contact.
+/// A contact record that has proven itself. Shared, for it never changes: a newer record of the
+/// same node is another contact.
 struct Contact {
   NodeId id{};
   ContactRecord record;

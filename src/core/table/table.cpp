@@ -16,10 +16,9 @@ std::size_t IdIndex::closest(std::span<const NodeId> sorted, const NodeId& targe
   std::size_t high = sorted.size();
   while (high - low > 1) {
     const int bit = common_prefix_bits(sorted[low], sorted[high - 1]);
-    const auto first_set = std::partition_point(
-        sorted.begin() + static_cast<std::ptrdiff_t>(low),
-        sorted.begin() + static_cast<std::ptrdiff_t>(high),
-        [bit](const NodeId& id) { return !id.bit(bit); });
+    const auto first_set = std::partition_point(sorted.begin() + static_cast<std::ptrdiff_t>(low),
+                                                sorted.begin() + static_cast<std::ptrdiff_t>(high),
+                                                [bit](const NodeId& id) { return !id.bit(bit); });
     const auto middle = static_cast<std::size_t>(first_set - sorted.begin());
     (target.bit(bit) ? low : high) = middle;
   }
@@ -36,11 +35,11 @@ std::pair<std::size_t, std::size_t> IdIndex::bucket(std::span<const NodeId> sort
     const auto byte = static_cast<std::size_t>(bit / 8);
     const auto mask = static_cast<std::uint8_t>(0x80 >> bit % 8);
     const bool value = bit == bits ? !self.bit(bit) : false;
-    first.bytes[byte] = static_cast<std::uint8_t>(value ? first.bytes[byte] | mask
-                                                        : first.bytes[byte] & ~mask);
+    first.bytes[byte] =
+        static_cast<std::uint8_t>(value ? first.bytes[byte] | mask : first.bytes[byte] & ~mask);
     const bool last_value = bit == bits ? !self.bit(bit) : true;
-    last.bytes[byte] = static_cast<std::uint8_t>(last_value ? last.bytes[byte] | mask
-                                                            : last.bytes[byte] & ~mask);
+    last.bytes[byte] =
+        static_cast<std::uint8_t>(last_value ? last.bytes[byte] | mask : last.bytes[byte] & ~mask);
   }
   const auto low = std::ranges::lower_bound(sorted, first);
   const auto high = std::ranges::upper_bound(sorted, last);
@@ -68,7 +67,7 @@ bool crowds(std::span<const ContactPtr> bucket, const Contact& contact) {
 
 }  // namespace
 
-// ---- Links ------------------------------------------------------------------------------------------
+// ---- Links ----
 
 std::size_t Table::place_of(const NodeId& peer) const {
   return static_cast<std::size_t>(std::ranges::lower_bound(peers_, peer, {}, &LinkedPeer::id) -
@@ -131,9 +130,9 @@ const LinkedPeer* Table::closest_relay(const NodeId& target,
 
 std::vector<NodeId> Table::siblings() const {
   std::vector<NodeId> closest(std::min(relay_ids_.size(), limits::siblings));
-  std::ranges::partial_sort_copy(
-      relay_ids_, closest,
-      [this](const NodeId& a, const NodeId& b) { return is_closer(a, b, self_); });
+  std::ranges::partial_sort_copy(relay_ids_, closest, [this](const NodeId& a, const NodeId& b) {
+    return is_closer(a, b, self_);
+  });
   return closest;
 }
 
@@ -164,7 +163,7 @@ int Table::sibling_depth() const {
   return common_prefix_bits(self_, closest.back());
 }
 
-// ---- Contacts -----------------------------------------------------------------------------------------
+// ---- Contacts ----
 
 bool Table::learn(const ContactPtr& contact, bool from_experience) {
   if (contact->id == self_) return false;
@@ -177,7 +176,8 @@ bool Table::learn(const ContactPtr& contact, bool from_experience) {
   const auto index = static_cast<std::size_t>(common_prefix_bits(self_, contact->id));
   if (index >= buckets_.size()) buckets_.resize(index + 1);
   std::vector<ContactPtr>& bucket = buckets_[index];
-  const auto known = std::ranges::find(bucket, contact->id, [](const ContactPtr& c) { return c->id; });
+  const auto known =
+      std::ranges::find(bucket, contact->id, [](const ContactPtr& c) { return c->id; });
   if (known != bucket.end()) {
     if ((*known)->record.sequence >= contact->record.sequence) return false;
     *known = contact;
@@ -192,7 +192,8 @@ bool Table::learn(const ContactPtr& contact, bool from_experience) {
     if (!from_experience && !is_sibling(contact->id)) return false;
     auto victim = bucket.end();
     for (auto at = bucket.begin(); at != bucket.end(); ++at) {
-      if (is_unlinked(*at) && (victim == bucket.end() || is_closer((*victim)->id, (*at)->id, self_))) {
+      if (is_unlinked(*at) &&
+          (victim == bucket.end() || is_closer((*victim)->id, (*at)->id, self_))) {
         victim = at;
       }
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Whom we know: the peers we are linked to, and the contacts we could link to, by XOR distance. This
-// room answers who is closest; whom to link to is membership's question, and where an envelope goes
-// is route's.
+// Whom we know: the peers we are linked to, and the contacts we could link to, by XOR distance.
+// This room answers who is closest; whom to link to is membership's question, and where an envelope
+// goes is route's.
 //
 // Unlike Kademlia (Maymounkov and Mazières 2002, §2.2) our buckets hold two things apart: links,
 // which are what routes, and contacts, which are hearsay until dialed. Hearsay never evicts
@@ -26,9 +26,9 @@ namespace peer_relay {
 struct LinkedPeer {
   NodeId id{};
   LinkId link{};
-  bool relays = false;  ///< others can link to it, so it has a place of its own in the overlay
-  bool dialed = false;  ///< by us
-  bool kept = false;    ///< the application asked for this link
+  bool relays = false;    ///< others can link to it, so it has a place of its own in the overlay
+  bool dialed = false;    ///< by us
+  bool kept = false;      ///< the application asked for this link
   bool is_local = false;  ///< on this machine
   TimePoint since{};
   ContactPtr contact;  ///< may be null
@@ -52,7 +52,7 @@ class Table {
 
   const NodeId& self() const { return self_; }
 
-  // ---- Links ----------------------------------------------------------------------------------------
+  // ---- Links --------------------------------------------------------------------------------
 
   /// False if the peer is there already.
   bool add(LinkedPeer peer);
@@ -77,8 +77,8 @@ class Table {
   std::vector<NodeId> siblings() const;
   bool is_sibling(const NodeId& peer) const;
 
-  /// Whether fewer than `count` linked relays are closer to `target` than `id` is; neither of the two
-  /// is counted.
+  /// Whether fewer than `count` linked relays are closer to `target` than `id` is; neither of the
+  /// two is counted.
   bool is_among_closest(const NodeId& id, const NodeId& target, std::size_t count) const;
 
   /// How many relays we are linked to in a bucket, and which.
@@ -89,7 +89,7 @@ class Table {
   /// the siblings fill everything. 0 while there are fewer than limits::siblings.
   int sibling_depth() const;
 
-  // ---- Contacts -------------------------------------------------------------------------------------
+  // ---- Contacts -----------------------------------------------------------------------------
 
   /// Takes a contact in, or a newer record of one. False where there is no room for it, or nothing
   /// new in it.
@@ -115,8 +115,8 @@ class Table {
   std::vector<LinkedPeer> peers_;  // sorted by id
   std::vector<NodeId> relay_ids_;  // sorted; those of peers_ that relay
 
-  // By common prefix. The bound is limits::contacts_per_bucket each; deep buckets are empty, for ids
-  // are uniform: about log2 of the network's size have any.
+  // By common prefix. The bound is limits::contacts_per_bucket each; deep buckets are empty, for
+  // ids are uniform: about log2 of the network's size have any.
   std::vector<std::vector<ContactPtr>> buckets_;
   std::size_t contact_count_ = 0;
 };

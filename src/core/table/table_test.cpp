@@ -73,8 +73,7 @@ std::vector<NodeId> ids_of(std::span<const ContactPtr> contacts) {
   return ids;
 }
 
-// ---- The index
-// --------------------------------------------------------------------------------------
+// ---- The index ----
 
 TEST(IdIndex, FindsTheClosestThatASearchOfAllFinds) {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
@@ -118,8 +117,7 @@ TEST(IdIndex, AnEmptyRowHasEmptyBuckets) {
   EXPECT_EQ(low, high);
 }
 
-// ---- Links
-// ------------------------------------------------------------------------------------------
+// ---- Links ----
 
 TEST(Table, HoldsEachPeerOnce) {
   Random random{1};
@@ -247,8 +245,7 @@ TEST(Table, WhetherAnIdIsAmongTheClosestCountsNeitherOfTheTwo) {
   EXPECT_FALSE(table.is_among_closest(id, target, 1));
 }
 
-// ---- Contacts
-// ---------------------------------------------------------------------------------------
+// ---- Contacts ----
 
 TEST(Contacts, OnlyANewerRecordReplacesAnOlder) {
   Random random{10};

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// From an accepted connection to a link: TLS, an HTTP request, the upgrade. Everybody else who comes
-// to the port gets a short, honest answer.
-#include <fmt/format.h>
-
+// From an accepted connection to a link: TLS, an HTTP request, the upgrade. Everybody else who
+// comes to the port gets a short, honest answer.
 #include <algorithm>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
+#include <fmt/format.h>
 
 #include "transport/websocket/context_impl.hpp"
 
@@ -45,8 +45,8 @@ HostKey host_key(const asio::ip::address& address) {
 /// One connection on its way to become a link.
 template <class Next>
 struct Arrival {
-  Arrival(const std::shared_ptr<Context>& shared, std::unique_ptr<Stream<Next>> accepted, Remote from,
-          HalfOpen::Place at_door)
+  Arrival(const std::shared_ptr<Context>& shared, std::unique_ptr<Stream<Next>> accepted,
+          Remote from, HalfOpen::Place at_door)
       : context(shared),
         stream(std::move(accepted)),
         remote(std::move(from)),
@@ -77,7 +77,8 @@ bool is_http_error(error_code error) {
          error != http::error::end_of_stream && error != http::error::partial_message;
 }
 
-/// The name of an Origin header is compared as it stands: browsers write it in one way (RFC 6454 §6.2).
+/// The name of an Origin header is compared as it stands: browsers write it in one way (RFC 6454
+/// §6.2).
 bool is_welcome(const std::vector<std::string>& origins, const Request::value_type& request) {
   const auto origin = request.find(http::field::origin);
   if (origins.empty() || origin == request.end()) return true;
@@ -121,8 +122,8 @@ http::response<http::string_body> make_answer(http::status status) {
   return answer;
 }
 
-/// Answers, and waits for the other side to hang up first: closing with its bytes unread would reset
-/// the connection and take the answer away.
+/// Answers, and waits for the other side to hang up first: closing with its bytes unread would
+/// reset the connection and take the answer away.
 template <class Next>
 Awaitable<void> turn_away(Arrival<Next>& arrival, http::status status) {
   arrival.attempt.set_deadline(std::chrono::steady_clock::now() + hang_up_timeout);
@@ -141,7 +142,8 @@ Awaitable<void> turn_away(Arrival<Next>& arrival, http::status status) {
   socket.shutdown(Socket::shutdown_send, error);
   char ignored[1024];
   while (!error) {
-    const auto [read_error, bytes] = co_await socket.async_read_some(asio::buffer(ignored), as_values);
+    const auto [read_error, bytes] =
+        co_await socket.async_read_some(asio::buffer(ignored), as_values);
     error = read_error;
   }
 }
@@ -173,8 +175,8 @@ Awaitable<std::optional<CloseReason>> upgrade(Arrival<Next>& arrival) {
     co_return CloseReason::protocol_error;
   }
   const auto [upgrade_error] = co_await arrival.stream->async_accept(request, as_values);
-  if (upgrade_error.category() == beast::websocket::make_error_code(
-                                      beast::websocket::error::closed).category()) {
+  if (upgrade_error.category() ==
+      beast::websocket::make_error_code(beast::websocket::error::closed).category()) {
     co_return CloseReason::protocol_error;  // Beast has said what it missed
   }
   if (upgrade_error) co_return ended_by(arrival.attempt, upgrade_error);
@@ -187,8 +189,8 @@ Awaitable<void> welcome(std::shared_ptr<Context> context, std::unique_ptr<Stream
   Arrival<Next> arrival{context, std::move(stream), std::move(remote), std::move(place)};
   arrival.attempt.watch(socket_of(*arrival.stream));
   arrival.attempt.set_deadline(std::chrono::steady_clock::now() + context->options.accept_timeout);
-  arrival.stream->set_option(beast::websocket::stream_base::decorator(
-      [](beast::websocket::response_type& response) {
+  arrival.stream->set_option(
+      beast::websocket::stream_base::decorator([](beast::websocket::response_type& response) {
         response.set(http::field::server, "peer-relay");
       }));
   const std::optional<CloseReason> failure = co_await upgrade(arrival);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "transport/websocket/attempt_impl.hpp"
-
 #include <utility>
+
+#include "transport/websocket/attempt_impl.hpp"
 
 namespace peer_relay::websocket {
 

@@ -22,9 +22,9 @@ class Attempts {
   std::unordered_set<Attempt*> all_;
 };
 
-/// One of them: holds a deadline, and closes what it watches when the deadline passes or the attempt
-/// is called off. What was waited for on it then ends with an error. The socket or timer watched
-/// lives as long as the attempt, or until another is watched.
+/// One of them: holds a deadline, and closes what it watches when the deadline passes or the
+/// attempt is called off. What was waited for on it then ends with an error. The socket or timer
+/// watched lives as long as the attempt, or until another is watched.
 class Attempt {
  public:
   Attempt(std::shared_ptr<Attempts> attempts, Executor executor);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // From an address to a link: the name's addresses, TCP, TLS, the upgrade.
-#include <fmt/format.h>
+#include <utility>
 
 #include <boost/asio/post.hpp>
 #include <boost/beast/http.hpp>
-#include <utility>
+#include <fmt/format.h>
 
 #include "transport/websocket/context_impl.hpp"
 
@@ -95,8 +95,8 @@ Awaitable<std::optional<Failure>> upgrade(Departure& departure, Stream<Next>& st
                           tls_complaint(tls, error, departure.address.host));
     }
   }
-  stream.set_option(beast::websocket::stream_base::decorator(
-      [](beast::websocket::request_type& request) {
+  stream.set_option(
+      beast::websocket::stream_base::decorator([](beast::websocket::request_type& request) {
         request.set(http::field::user_agent, "peer-relay");
       }));
   beast::websocket::response_type response;

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// A link over an upgraded WebSocket: a queue on the way out, one message at a time on the way in, and
-// an end that is told once.
+// A link over an upgraded WebSocket: a queue on the way out, one message at a time on the way in,
+// and an end that is told once.
 //
-// Beast 1.81 needs three precautions. A stream must not be destroyed while an operation on its socket
-// is under way, so the end is told only when every handler has run. Its close and read operations can
-// wait for each other for ever if a stranger's bytes come at the wrong moment; no handler runs then, so
-// a while after the socket was closed the end is told all the same. And a read that has failed waits
-// for the other side to hang up without saying so: is_open() tells.
-#include <boost/smart_ptr/intrusive_ptr.hpp>
-#include <boost/smart_ptr/intrusive_ref_counter.hpp>
+// Beast 1.81 needs three precautions. A stream must not be destroyed while an operation on its
+// socket is under way, so the end is told only when every handler has run. Its close and read
+// operations can wait for each other for ever if a stranger's bytes come at the wrong moment; no
+// handler runs then, so a while after the socket was closed the end is told all the same. And a
+// read that has failed waits for the other side to hang up without saying so: is_open() tells.
 #include <array>
 #include <utility>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include "base/assert.hpp"
 #include "base/ring.hpp"
@@ -30,8 +31,8 @@ constexpr std::chrono::milliseconds reap_timeout{100};
 /// Handshakes and most messages of a link that is not busy; Beast reads ahead as much.
 constexpr std::size_t small_read_bytes = 1536;
 
-/// A client masks what it sends in a buffer of its own, and Beast makes a system call for each filling
-/// of it. So it is as long as a batch on a busy link and short on a quiet one.
+/// A client masks what it sends in a buffer of its own, and Beast makes a system call for each
+/// filling of it. So it is as long as a batch on a busy link and short on a quiet one.
 constexpr std::size_t small_write_bytes = 1024;
 constexpr std::size_t large_write_bytes = limits::batch_bytes_max;
 
@@ -124,10 +125,9 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
   void read() {
     reading_ = true;
     const MutableBytes room = large_.empty() ? MutableBytes{small_} : MutableBytes{large_};
-    stream_->async_read_some(asio::buffer(room.data() + filled_, room.size() - filled_),
-                             [self = Self{this}](error_code error, std::size_t bytes) {
-                               self->on_read(error, bytes);
-                             });
+    stream_->async_read_some(
+        asio::buffer(room.data() + filled_, room.size() - filled_),
+        [self = Self{this}](error_code error, std::size_t bytes) { self->on_read(error, bytes); });
   }
 
   void on_read(error_code error, std::size_t bytes) {
@@ -154,7 +154,8 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
     filled_ = 0;
     if (state_ == State::open && context_->sink != nullptr) {
       if (stream_->got_text()) {
-        // Here the ancestors' wires will hook in: a link whose first message is text is one of theirs.
+        // Here the ancestors' wires will hook in: a link whose first message is text is one of
+        // theirs.
         close(CloseReason::protocol_error);
       } else {
         context_->sink->link_received(id_, message);
@@ -167,10 +168,9 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
     writing_ = true;
     const Bytes& message = queue_.front();
     fit_write_buffer(message.size());
-    stream_->async_write(asio::buffer(message),
-                         [self = Self{this}](error_code error, std::size_t) {
-                           self->on_written(error);
-                         });
+    stream_->async_write(asio::buffer(message), [self = Self{this}](error_code error, std::size_t) {
+      self->on_written(error);
+    });
   }
 
   void fit_write_buffer(std::size_t message_bytes) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "transport/websocket/resolver_impl.hpp"
-
-#include <netdb.h>
-
-#include <boost/asio/post.hpp>
 #include <mutex>
 #include <system_error>
 #include <thread>
+
+#include <boost/asio/post.hpp>
+#include <netdb.h>
+
+#include "transport/websocket/resolver_impl.hpp"
 
 namespace peer_relay::websocket {
 
@@ -35,7 +35,8 @@ Resolution ask_system(const std::string& host) {
   return out;
 }
 
-/// What the asking coroutine and the thread that asks for it share; touched by the node's thread only.
+/// What the asking coroutine and the thread that asks for it share; touched by the node's thread
+/// only.
 struct Answer {
   Timer* waiting = nullptr;
   bool given = false;

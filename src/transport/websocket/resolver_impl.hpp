@@ -16,8 +16,8 @@ struct Resolution {
   std::string complaint;
 };
 
-/// Asks the system for names' addresses, each on a thread of its own: the call can't be called off, and
-/// a name server that is silent must hold up neither other names nor the end of the process.
+/// Asks the system for names' addresses, each on a thread of its own: the call can't be called off,
+/// and a name server that is silent must hold up neither other names nor the end of the process.
 class Resolver {
  public:
   /// Calls that a silent name server may keep at a time; beyond it names are given up at once.

@@ -3,9 +3,11 @@
 // Asio and Beast as this room uses them; for its .cpp files and no others, because who sees Beast
 // takes three times as long to compile.
 //
-// One thread runs everything here. So the executor is the io_context's own, without the type erasure
-// that Asio's ready-made names bring along.
+// One thread runs everything here. So the executor is the io_context's own, without the type
+// erasure that Asio's ready-made names bring along.
 #pragma once
+
+#include <chrono>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -19,15 +21,14 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/websocket/ssl.hpp>
 #include <boost/beast/websocket/stream.hpp>
-#include <chrono>
 
 namespace peer_relay::websocket {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
-using boost::system::error_code;
 using asio::ip::tcp;
+using boost::system::error_code;
 
 using Executor = asio::io_context::executor_type;
 using Socket = asio::basic_stream_socket<tcp, Executor>;

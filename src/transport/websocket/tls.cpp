@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "transport/websocket/tls_impl.hpp"
+#include <fstream>
 
+#include <boost/asio/ssl/host_name_verification.hpp>
 #include <fmt/format.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
-#include <boost/asio/ssl/host_name_verification.hpp>
-#include <fstream>
+#include "transport/websocket/tls_impl.hpp"
 
 namespace peer_relay::websocket {
 
@@ -50,10 +50,11 @@ Result<TlsContext, StartError> listening_tls(const TlsFiles& files) {
   }
   context->use_private_key_file(files.key, asio::ssl::context::pem, error);
   if (error) {
-    return refuse(Error::tls_invalid,
-                  fmt::format("'{}' holds no private key in PEM without a passphrase that belongs to "
-                              "the certificate '{}': {}",
-                              files.key, files.certificate, error.message()));
+    return refuse(
+        Error::tls_invalid,
+        fmt::format("'{}' holds no private key in PEM without a passphrase that belongs to "
+                    "the certificate '{}': {}",
+                    files.key, files.certificate, error.message()));
   }
   return context;
 }
@@ -104,7 +105,8 @@ std::string tls_complaint(TlsSocket& socket, error_code error, const std::string
     return fmt::format("the certificate is not for '{}'", host);
   }
   if (verdict != X509_V_OK) {
-    return fmt::format("the certificate is not trusted: {}", X509_verify_cert_error_string(verdict));
+    return fmt::format("the certificate is not trusted: {}",
+                       X509_verify_cert_error_string(verdict));
   }
   return fmt::format("TLS failed: {}", error.message());
 }

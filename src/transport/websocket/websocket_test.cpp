@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <boost/asio/io_context.hpp>
 #include <fstream>
 #include <functional>
 #include <map>
+
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "transport/websocket/half_open.hpp"
 #include "transport/websocket/testing.hpp"
@@ -15,10 +15,10 @@ namespace peer_relay {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::HasSubstr;
-using ::testing::StartsWith;
 using testing::CertificateAuthority;
 using testing::client_frame;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 using testing::Stranger;
 using testing::TemporaryDir;
 using testing::upgrade_request;
@@ -105,7 +105,8 @@ class End final : public LinkSink {
 
 Bytes pattern(std::size_t size, unsigned seed = 1) {
   Bytes out(size);
-  for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<std::uint8_t>(i * 31 + seed + i / 251);
+  for (std::size_t i = 0; i < size; ++i)
+    out[i] = static_cast<std::uint8_t>(i * 31 + seed + i / 251);
   return out;
 }
 
@@ -272,7 +273,7 @@ TEST_F(WebSocket, ATransportMayGoBeforeItsLinks) {
   EXPECT_EQ(a.only().writable, 0);
 }
 
-// ---- What strangers send --------------------------------------------------------------------------------
+// ---- What strangers send --------------------------------------------------------------------
 
 class WebSocketStranger : public WebSocket {
  protected:
@@ -292,12 +293,14 @@ class WebSocketStranger : public WebSocket {
 };
 
 TEST_F(WebSocketStranger, MayNotSendMoreThanABatch) {
-  EXPECT_EQ(reason_after(client_frame(0x82, std::string(65'536, 'x'))), CloseReason::protocol_error);
+  EXPECT_EQ(reason_after(client_frame(0x82, std::string(65'536, 'x'))),
+            CloseReason::protocol_error);
 }
 
 TEST_F(WebSocketStranger, IsStoppedAtTheHeaderOfAHugeMessage) {
   using namespace std::string_literals;
-  EXPECT_EQ(reason_after("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xffmask"s), CloseReason::protocol_error);
+  EXPECT_EQ(reason_after("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xffmask"s),
+            CloseReason::protocol_error);
 }
 
 TEST_F(WebSocketStranger, MayNotMakeAHugeMessageOfFragments) {
@@ -337,7 +340,11 @@ TEST_F(WebSocketStranger, IsAnsweredWhenItPings) {
   stranger.say(upgrade_request);
   ASSERT_TRUE(until([&] { return end.links.size() == 1; }));
   stranger.say(client_frame(0x89, "are you there"));
-  EXPECT_TRUE(until([&] { return stranger.heard().ends_with("\x8a\x0d" "are you there"); }));
+  EXPECT_TRUE(until([&] {
+    return stranger.heard().ends_with(
+        "\x8a\x0d"
+        "are you there");
+  }));
 }
 
 TEST_F(WebSocketStranger, MayFragmentAndPingInBetween) {
@@ -380,7 +387,7 @@ TEST_F(WebSocketStranger, ThatBreaksTheRulesAndStaysIsFoundByTheNextSend) {
   EXPECT_EQ(end.only().reason, CloseReason::protocol_error);
 }
 
-// ---- Before the upgrade -------------------------------------------------------------------------------------
+// ---- Before the upgrade ---------------------------------------------------------------------
 
 class WebSocketDoor : public WebSocket {
  protected:
@@ -497,7 +504,7 @@ TEST(HalfOpen, CountsForEachHost) {
   EXPECT_TRUE(half_open.enter({.v6 = false, .prefix = 1}));
 }
 
-// ---- Dialing --------------------------------------------------------------------------------------------------
+// ---- Dialing --------------------------------------------------------------------------------
 
 class WebSocketDial : public WebSocket {
  protected:
@@ -619,7 +626,7 @@ TEST_F(WebSocketDial, ManyAtOnceAreAllTold) {
   ASSERT_TRUE(until([&] { return a.closed() == count && b.closed() == count; }));
 }
 
-// ---- TLS ------------------------------------------------------------------------------------------------------
+// ---- TLS ------------------------------------------------------------------------------------
 
 class WebSocketTls : public WebSocket {
  protected:

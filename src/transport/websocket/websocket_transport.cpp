@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "transport/websocket/websocket_transport.hpp"
 
-#include <fmt/format.h>
+#include <utility>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/v6_only.hpp>
-#include <utility>
+#include <fmt/format.h>
 
 #include "transport/websocket/context_impl.hpp"
 
@@ -100,17 +100,17 @@ Result<std::uint16_t, StartError> WebSocketTransport::listen(const std::string& 
   websocket::error_code error;
   const auto address = websocket::asio::ip::make_address(host, error);
   if (error) {
-    return std::unexpected(StartError{
-        Error::invalid_argument, fmt::format("'{}' is no IP address to listen on", host)});
+    return std::unexpected(StartError{Error::invalid_argument,
+                                      fmt::format("'{}' is no IP address to listen on", host)});
   }
   error = websocket::open(context_->acceptor, {address, port});
   if (error == websocket::asio::error::address_family_not_supported && host == "::") {
     error = websocket::open(context_->acceptor, {websocket::asio::ip::address_v4::any(), port});
   }
   if (error) {
-    return std::unexpected(StartError{
-        websocket::listen_error(error),
-        fmt::format("cannot listen on {} port {}: {}", host, port, error.message())});
+    return std::unexpected(
+        StartError{websocket::listen_error(error),
+                   fmt::format("cannot listen on {} port {}: {}", host, port, error.message())});
   }
   const auto bound = context_->acceptor.local_endpoint(error);
   boost::asio::co_spawn(context_->io.get_executor(), websocket::accept_all(context_),

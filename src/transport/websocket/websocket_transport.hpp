@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Links over WebSockets (RFC 6455), in clear (ws://) and over TLS (wss://): each message of a link is
-// one binary message. This room dials, listens, proves and checks certificates, and answers those
-// who come to the port with something else. Who the other side is and what it says is for the engine.
+// Links over WebSockets (RFC 6455), in clear (ws://) and over TLS (wss://): each message of a link
+// is one binary message. This room dials, listens, proves and checks certificates, and answers
+// those who come to the port with something else. Who the other side is and what it says is for the
+// engine.
 //
-// A connection that is not upgraded yet is half-open. There is a limit of them in total and for each
-// remote host, and a deadline on each; the newest loses. An open link has no deadline here: the engine
-// keeps those.
+// A connection that is not upgraded yet is half-open. There is a limit of them in total and for
+// each remote host, and a deadline on each; the newest loses. An open link has no deadline here:
+// the engine keeps those.
 //
-// Text messages end a link as a protocol error, until the ancestors' wires (protocol §7) are spoken:
-// see deliver() in link.cpp.
+// Text messages end a link as a protocol error, until the ancestors' wires (protocol §7) are
+// spoken: see deliver() in link.cpp.
 #pragma once
 
 #include <cstdint>
@@ -33,13 +34,13 @@ struct Context;
 }
 
 struct WebSocketOptions {
-  Duration dial_timeout = limits::dial_timeout;          ///< name, TCP, TLS and upgrade together
-  Duration accept_timeout = limits::handshake_timeout;   ///< TLS and upgrade of those who dial us
+  Duration dial_timeout = limits::dial_timeout;         ///< name, TCP, TLS and upgrade together
+  Duration accept_timeout = limits::handshake_timeout;  ///< TLS and upgrade of those who dial us
   std::size_t half_open_max = Limits{}.half_open_max;
   std::size_t half_open_per_host_max = Limits{}.half_open_per_host_max;
   std::vector<std::string> origins = {};  ///< empty: any; else those whose pages may connect
-  std::optional<TlsFiles> tls = {};  ///< listens as wss://
-  std::string tls_ca_file = {};  ///< empty: the system's store
+  std::optional<TlsFiles> tls = {};       ///< listens as wss://
+  std::string tls_ca_file = {};           ///< empty: the system's store
 };
 
 class WebSocketTransport final : public Transport {
