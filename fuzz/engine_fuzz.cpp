@@ -31,7 +31,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::int64_t unix_ms_at_zero = 1'800'000'000'000;
+constexpr std::uint64_t unix_seconds = 1'800'000'000;
 constexpr std::size_t engines = 2;  // the nodes before the strangers
 constexpr std::size_t nodes = 4;
 constexpr std::size_t channels_max = 40;
@@ -69,7 +69,7 @@ class World {
     for (std::size_t node = 0; node < engines; ++node) {
       identities_[node] = make_identity(crypto_);
       EngineOptions options{.network = "fuzz"};
-      options.unix_ms_at_zero = unix_ms_at_zero;
+      options.unix_ms_at_zero = static_cast<std::int64_t>(unix_seconds * 1000);
       options.limits = {.links_max = 4,
                         .links_hard_max = 6,
                         .leaves_max = 3,
@@ -321,7 +321,7 @@ class World {
     ContactRecord contact{.key = signer.keys.public_key,
                           .transports = static_cast<std::uint8_t>(how >> 7),
                           .sequence = in_.u8(),
-                          .expiry = unix_ms_at_zero / 1000 + 60u * in_.u8(),
+                          .expiry = static_cast<std::uint64_t>(unix_seconds + 60 * in_.u8()),
                           .addresses = {}};
     if ((how & 4) != 0) contact.addresses.push_back(address_of(how >> 3 & 3));
     if ((how & 8) != 0) contact.addresses.push_back(Address::parse("ws://127.0.0.1:9").value());
@@ -338,7 +338,7 @@ class World {
     ContactRecord contact{.key = somebody.keys.public_key,
                           .transports = 0,
                           .sequence = 1,
-                          .expiry = unix_ms_at_zero / 1000 + 80'000,
+                          .expiry = unix_seconds + 80'000,
                           .addresses = {address_of(in_.u8() & 7)}};
     records_.push_back(sign_contact(contact, network_, somebody, crypto_));
     return records_.back();

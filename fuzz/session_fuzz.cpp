@@ -148,10 +148,10 @@ class World {
 
   void arrive(std::ptrdiff_t at, bool again) {
     if (flights_.empty()) return;
-    Flight flight = flights_[static_cast<std::size_t>(at)];
+    const Flight flight = flights_[static_cast<std::size_t>(at)];
     if (!again) flights_.erase(flights_.begin() + at);
     for (auto& node : nodes_) {
-      if (node->identity.id == flight.target) deliver(std::move(flight), *node);
+      if (node->identity.id == flight.target) deliver(flight, *node);
     }
   }
 

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <stdexcept>
+#include <system_error>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -177,10 +179,15 @@ class AsioHost final : public Host, private LinkSink {
 // ---- Starting -------------------------------------------------------------------------------
 
 Result<std::unique_ptr<Host>, StartError> AsioHost::make(NodeOptions options, NodeEvents events) {
-  auto host = std::make_unique<AsioHost>();
-  host->events_ = std::move(events);
-  if (auto error = host->open(std::move(options))) return std::unexpected(std::move(*error));
-  return host;
+  try {
+    auto host = std::make_unique<AsioHost>();
+    host->events_ = std::move(events);
+    if (auto error = host->open(std::move(options))) return std::unexpected(std::move(*error));
+    return host;
+  } catch (const std::runtime_error& error) {  // no file descriptors left, as a rule
+    return std::unexpected(
+        StartError{Error::queue_full, fmt::format("the system gives no more: {}", error.what())});
+  }
 }
 
 std::optional<StartError> AsioHost::open(NodeOptions options) {
@@ -219,6 +226,7 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
   crypto_.random({reinterpret_cast<std::uint8_t*>(&seed), sizeof seed});
   engine_.emplace(std::move(*checked), identity_, crypto_, seed, now());
   cache_version_ = engine_->peer_cache_version();
+  engine_->start(now());  // what it wishes for is granted by run()
   return std::nullopt;
 }
 
@@ -247,11 +255,7 @@ Result<Identity, StartError> AsioHost::identity(const NodeOptions& options) {
 }
 
 void AsioHost::run() {
-  asio::post(io_, [this] {
-    if (phase_ != Phase::running) return;
-    engine_->start(now());
-    settle();
-  });
+  asio::post(io_, [this] { settle(); });
   io_.run();
 }
 
@@ -551,10 +555,15 @@ void AsioHost::watch_cache() {
 void AsioHost::save_cache() {
   cache_version_ = engine_->peer_cache_version();
   cache_saved_at_ = Clock::now();
-  cache_writer_ = std::jthread{[this, contacts = engine_->peer_cache()] {
+  const auto write = [this, contacts = engine_->peer_cache()] {
     const int failure = state_->write_cache(contacts) ? 0 : errno;
     asio::post(io_, [this, failure] { cache_saved(failure); });
-  }};
+  };
+  try {
+    cache_writer_ = std::jthread{write};
+  } catch (const std::system_error& error) {
+    cache_saved(error.code().value());
+  }
 }
 
 void AsioHost::cache_saved(int failure) {

@@ -223,14 +223,27 @@ bool Membership::improves(const NodeId& id) const {
 }
 
 // Of those that are nobody's siblings and not the last of their bucket: of the fullest bucket the
-// newest, for who has been there long will stay long (Kademlia §2.1).
+// newest, for who has been there long will stay long (Kademlia §2.1). From the little that we see,
+// we belong beside many that have closer ones: at the hard bound they give way to our own siblings.
 const LinkedPeer* Membership::least_missed(const NodeId& newcomer) const {
+  const LinkedPeer* const least = newest_of_fullest_bucket(
+      newcomer, [this](const NodeId& peer) { return !are_siblings(peer); });
+  if (least != nullptr || table_.relays() < options_.limits.links_hard_max ||
+      !table_.is_sibling(newcomer)) {
+    return least;
+  }
+  return newest_of_fullest_bucket(newcomer,
+                                  [this](const NodeId& peer) { return !table_.is_sibling(peer); });
+}
+
+template <class MayGo>
+const LinkedPeer* Membership::newest_of_fullest_bucket(const NodeId& newcomer, MayGo may_go) const {
   const LinkedPeer* least = nullptr;
   std::size_t fullest = 1;
   for (const LinkedPeer& peer : table_.peers()) {
     if (!peer.relays || peer.kept || peer.id == newcomer) continue;
     const std::size_t in_bucket = table_.relays_in_bucket(common_prefix_bits(self_.id, peer.id));
-    if (in_bucket < std::max<std::size_t>(fullest, 2) || are_siblings(peer.id)) continue;
+    if (in_bucket < std::max<std::size_t>(fullest, 2) || !may_go(peer.id)) continue;
     if (least == nullptr || in_bucket > fullest || peer.since > least->since) {
       fullest = in_bucket;
       least = &peer;

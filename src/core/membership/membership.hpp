@@ -138,6 +138,8 @@ class Membership {
   bool improves(const NodeId& id) const;
   bool are_siblings(const NodeId& id) const;
   const LinkedPeer* least_missed(const NodeId& newcomer) const;
+  template <class MayGo>
+  const LinkedPeer* newest_of_fullest_bucket(const NodeId& newcomer, MayGo may_go) const;
   void make_room(const NodeId& newcomer, TimePoint now, Outbox& out);
   void turn_away(const LinkUp& up, Outbox& out);
   void shun(const NodeId& id, TimePoint now);

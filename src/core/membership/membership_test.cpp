@@ -127,7 +127,9 @@ class Membering : public testing::Test {
   /// A relay, at an address of its own.
   Peer up() {
     const Identity peer = somebody();
-    const std::string host = "10.0." + std::to_string(++last_host) + ".1";
+    ++last_host;
+    const std::string host =
+        "10." + std::to_string(last_host / 200) + "." + std::to_string(last_host % 200) + ".1";
     return up(peer, record(peer, {"ws://" + host + ":80"}), host);
   }
 
@@ -374,7 +376,7 @@ TEST_F(MembershipContacts, SignaturesAreCheckedOnlySoOften) {
     forged[60] = static_cast<std::uint8_t>(i);
     hear(peer, {forged});
   }
-  EXPECT_GE(dropped(DropReason::rate_limited), 99u);
+  EXPECT_GE(dropped(DropReason::rate_limited), 90u) << "of a hundred, but those it knows by now";
 }
 
 TEST_F(MembershipContacts, WhoSaysGoodbyeForGoodIsForgottenAndOthersAreDialedAgain) {

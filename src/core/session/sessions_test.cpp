@@ -361,6 +361,35 @@ TEST(Sessions, TakesWhatIsLateByAWindowAndNoLater) {
   EXPECT_EQ(bob.dropped(DropReason::replayed), 2u);
 }
 
+/// An answer that can't be repeated must not become one that says something else.
+TEST(Sessions, AnswersNoOpeningAnewOfWhichItHasTakenTheContents) {
+  SessionWorld world;
+  auto [alice, bob] = world.pair();
+  SessionWorld::introduce(alice, bob);
+  bool is_lost = true;
+  world.fate = [&](Flight& flight) {
+    const bool is_answer = flight.wish.kind == session_answer;
+    return is_answer && is_lost ? std::vector<Duration>{} : std::vector<Duration>{latency};
+  };
+  world.send(alice, bob.id(), "hello", 1);
+  world.run_for(latency);
+  ASSERT_THAT(bob.inbox, ElementsAre("hello"));
+  Random random{1};
+  for (std::size_t i = 0; i < 2 * Sessions::answers_max; ++i) {  // until bob forgets the answer
+    Bytes body;
+    encode_session_open({.index = 1, .noise = {}}, body);
+    for (int byte = 0; byte < 32; ++byte) body.push_back(static_cast<std::uint8_t>(random.next()));
+    world.deliver(
+        {.source = random.id(), .wish = {.kind = session_open, .target = bob.id(), .body = body}},
+        bob);
+    world.run_for(500us);
+  }
+  is_lost = false;
+  world.run_for(10s);
+  EXPECT_THAT(bob.inbox, ElementsAre("hello"));
+  EXPECT_EQ(alice.left.size() + alice.failed.size(), 1u);
+}
+
 // ---- Early data ---------------------------------------------------------------------------------
 
 TEST(Sessions, RefusesEarlyDataOfAClockThatIsTooFarFromOurs) {

@@ -223,8 +223,10 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
 
   void stop_at(Timer::duration delay) {
     timer_.expires_after(delay);
-    timer_.async_wait([self = Self{this}](error_code error) {
-      if (error) return;
+    // A stop that was due already when it was replaced must not end a stream whose handlers are
+    // due.
+    timer_.async_wait([self = Self{this}, number = ++stops_](error_code error) {
+      if (error || number != self->stops_) return;
       if (self->state_ == State::closed) return self->end();
       self->fail(CloseReason::goodbye_timeout);
     });
@@ -261,6 +263,7 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
   std::size_t write_buffer_bytes_ = small_write_bytes;
   std::chrono::steady_clock::time_point long_message_at_{};
   std::optional<CloseReason> reason_;
+  unsigned stops_ = 0;
   State state_ = State::open;
   bool reading_ = false;
   bool writing_ = false;
