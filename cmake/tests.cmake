@@ -85,8 +85,20 @@ if(system_sources AND TARGET peer_relay)
   endif()
 endif()
 
-# Our own checkers can fail, and this shows it.
 find_package(Python3 COMPONENTS Interpreter REQUIRED)
+
+# The binary as a user runs it: each file is one test, and prints its own.
+file(GLOB process_tests CONFIGURE_DEPENDS tests/*_test.py)
+if(TARGET peer-relay AND NOT PEER_RELAY_SANITIZE MATCHES thread)
+  foreach(file IN LISTS process_tests)
+    cmake_path(GET file STEM name)
+    add_test(NAME system.${name} COMMAND ${Python3_EXECUTABLE} -B ${file})
+    set_tests_properties(system.${name} PROPERTIES LABELS system TIMEOUT 900 RUN_SERIAL ON
+      ENVIRONMENT PEER_RELAY_BINARY=${PROJECT_BINARY_DIR}/peer-relay)
+  endforeach()
+endif()
+
+# Our own checkers can fail, and this shows it.
 add_custom_target(test_tools)
 add_test(NAME tools.unittest
   COMMAND ${Python3_EXECUTABLE} -B -m unittest discover -s ${PROJECT_SOURCE_DIR}/tools -p "*_test.py")

@@ -201,8 +201,10 @@ TEST_F(Strangers, AreSlow) {
   // A byte now and then keeps nobody's place: the deadline is for the whole.
   std::size_t at = 0;
   EXPECT_TRUE(eventually([&] {
-    for (Stranger& stranger : strangers) stranger.say(upgrade_request.substr(at, 1));
-    at = std::min(at + 1, upgrade_request.size() - 1);
+    if (at < upgrade_request.size() / 2) {
+      for (Stranger& stranger : strangers) stranger.say(upgrade_request.substr(at, 1));
+      ++at;
+    }
     return closed(CloseReason::handshake_timeout) == 30;
   }));
 }

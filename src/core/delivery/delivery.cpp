@@ -299,7 +299,8 @@ void Delivery::finish(MessageId message, SendResult result, TimePoint now, Outbo
   held_bytes_ -= send.content.size();
 
   result.elapsed = now - send.asked;
-  result.attempts = send.attempts;
+  // An acknowledgement can overtake the word that its content left.
+  result.attempts = std::max<int>(send.attempts, result.delivered() ? 1 : 0);
   if (!send.is_probe) count(result.outcome, out.stats());
   out.notify(NotifyWish::SendDone{.message = message, .result = result});
 

@@ -311,11 +311,11 @@ void Membership::learn(BytesView encoded, bool from_local, TimePoint now, Outbox
   // Nobody but this machine's own nodes makes us dial this machine.
   if (contact->is_local() && !from_local) return out.drop(DropReason::contact_unwanted);
   if (is_shunned(contact->id, now) && table_.contact(contact->id) == nullptr) return;
-  if (table_.learn(contact, false)) {
-    dirty_ = true;
-  } else if (table_.contact(contact->id) == nullptr) {
-    out.drop(DropReason::contact_limit);
-  }
+  const std::size_t before = table_.contacts();
+  const bool was_known = table_.contact(contact->id) != nullptr;
+  if (table_.learn(contact, false)) dirty_ = true;
+  // It, or one that it displaced.
+  if (!was_known && table_.contacts() == before) out.drop(DropReason::contact_limit);
 }
 
 bool Membership::is_local_network() const {
