@@ -253,7 +253,8 @@ class Thirty(processes.TestCase):
 
         started = time.monotonic()
         lost = self.undelivered(self.pairs(nodes), timeout=20.0)
-        self.assertEqual(lost, {}, f"of {self.COUNT * (self.COUNT - 1)} pairs")
+        self.assertFalse(lost, f"{len(lost)} of {self.COUNT * (self.COUNT - 1)} pairs: {lost}; "
+                               f"{self.linked_toward(nodes, lost)}")
         self.report(f"{self.COUNT * (self.COUNT - 1)} pairs delivered "
                     f"in {time.monotonic() - started:.1f} s")
 
@@ -323,6 +324,25 @@ class Thirty(processes.TestCase):
             time.sleep(0.1)
         self.fail(f"not healed: {len(lost)} pairs {list(lost.items())[:5]}, dead ones linked "
                   f"{ {k: v for k, v in holding.items() if v} }")
+
+    @staticmethod
+    def linked_toward(nodes, pairs):
+        """For each pair: which nodes share more of the target's id than the source does, and to
+        which of those the source is linked. None of the latter is a hole in its table."""
+        def shared(a, b):
+            return 160 - (int(a, 16) ^ int(b, 16)).bit_length()
+
+        told = []
+        for source, target in pairs:
+            source = next(node for node in nodes if node.id.startswith(source))
+            target = next(node for node in nodes if node.id.startswith(target))
+            closer = {node.id for node in nodes
+                      if shared(node.id, target.id) > shared(source.id, target.id)}
+            linked = source.peers()
+            told.append(f"{source.id[:8]}: of {sorted(id[:8] for id in closer)} linked to "
+                        f"{sorted(id[:8] for id in closer & linked)}, of {len(linked)} links, "
+                        f"target linked to it: {source.id in target.peers()}")
+        return told
 
     @staticmethod
     def report(text):

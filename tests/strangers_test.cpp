@@ -125,6 +125,27 @@ class Strangers : public ::testing::Test {
   std::uint64_t dropped(DropReason reason) {
     return node->stats().dropped_for(reason) - before.dropped_for(reason);
   }
+  /// All that is not zero, for tests that fail.
+  std::string counters() {
+    const Stats now = node->stats();
+    std::string out = "\ncounted since:";
+    const auto add = [&out](std::string_view what, std::string_view name, std::uint64_t count) {
+      if (count > 0)
+        out.append("\n  ").append(what).append(name).append(" ").append(std::to_string(count));
+    };
+    for (std::size_t i = 0; i < std::size(now.closed); ++i) {
+      add("closed ", name_of(CloseReason{static_cast<std::uint8_t>(i)}),
+          now.closed[i] - before.closed[i]);
+    }
+    for (std::size_t i = 0; i < std::size(now.dropped); ++i) {
+      add("dropped ", name_of(DropReason{static_cast<std::uint8_t>(i)}),
+          now.dropped[i] - before.dropped[i]);
+    }
+    add("contacts", "", now.contacts);
+    add("sessions", "", now.sessions);
+    add("refused connections", "", now.refused_connections);
+    return out;
+  }
   bool until_closed(CloseReason reason, std::uint64_t times = 1) {
     return eventually([&] { return closed(reason) >= times; });
   }
@@ -169,7 +190,7 @@ TEST_F(Strangers, SendAnythingInsteadOfARequest) {
     stranger.say(i % 2 == 0 ? random_bytes(2000) : mutated(std::string(upgrade_request)));
     if (i % 3 == 0) stranger.reset();
   }
-  EXPECT_TRUE(eventually([&] { return closed() == count; })) << closed();
+  EXPECT_TRUE(eventually([&] { return closed() == count; })) << counters();
   EXPECT_GT(closed(CloseReason::protocol_error), count / 4);
 }
 
@@ -181,7 +202,7 @@ TEST_F(Strangers, SendARequestWithoutEnd) {
   stranger.say(line);
   while (taken < 10'000 && stranger.say(header) && !stranger.is_hung_up()) ++taken;
   EXPECT_LT(taken, 10'000);
-  EXPECT_TRUE(until_closed(CloseReason::protocol_error));
+  EXPECT_TRUE(until_closed(CloseReason::protocol_error)) << counters();
 }
 
 TEST_F(Strangers, ComeInThousands) {
@@ -191,7 +212,7 @@ TEST_F(Strangers, ComeInThousands) {
   }
   // 64 of each host at most, and 512 of all.
   EXPECT_TRUE(eventually([&] { return node->stats().refused_connections >= 1000 - 512; }));
-  EXPECT_TRUE(until_closed(CloseReason::handshake_timeout, 512));
+  EXPECT_TRUE(until_closed(CloseReason::handshake_timeout, 512)) << counters();
   EXPECT_EQ(closed(CloseReason::handshake_timeout) + node->stats().refused_connections, 1000u);
 }
 
@@ -220,7 +241,7 @@ TEST_F(Strangers, SendAnythingInsteadOfFrames) {
     peer.stranger().say(i % 2 == 0 ? random_bytes(500) : mutated(frame));
     if (i % 3 == 0) peer.stranger().reset();
   }
-  EXPECT_TRUE(eventually([&] { return closed() == count; })) << closed();
+  EXPECT_TRUE(eventually([&] { return closed() == count; })) << counters();
 }
 
 TEST_F(Strangers, AnnounceHugeMessages) {
@@ -233,7 +254,7 @@ TEST_F(Strangers, AnnounceHugeMessages) {
     peer.stranger().say(frame);
     EXPECT_TRUE(peer.is_closed_soon());
   }
-  EXPECT_TRUE(until_closed(CloseReason::protocol_error, 3));
+  EXPECT_TRUE(until_closed(CloseReason::protocol_error, 3)) << counters();
 }
 
 TEST_F(Strangers, AreSilentAfterTheUpgrade) {
@@ -243,7 +264,7 @@ TEST_F(Strangers, AreSilentAfterTheUpgrade) {
     peers.back()->upgrade();
     if (i % 2 == 0) peers.back()->send(peers.back()->hello());
   }
-  EXPECT_TRUE(until_closed(CloseReason::handshake_timeout, 20));
+  EXPECT_TRUE(until_closed(CloseReason::handshake_timeout, 20)) << counters();
 }
 
 // ---- The link's handshake -------------------------------------------------------------------
@@ -256,7 +277,7 @@ TEST_F(Strangers, SendAnythingInsteadOfAHello) {
     const std::string junk = random_bytes(300);
     peer.send(i % 2 == 0 ? mutated(peer.hello()) : Bytes(junk.begin(), junk.end()));
   }
-  EXPECT_TRUE(eventually([&] { return closed() == count; })) << closed();
+  EXPECT_TRUE(eventually([&] { return closed() == count; })) << counters();
   EXPECT_GT(closed(CloseReason::protocol_error), 0u);
   EXPECT_GT(dropped(DropReason::malformed), 0u);
 }
@@ -274,7 +295,7 @@ TEST_F(Strangers, SendAnythingInsteadOfAFinish) {
     peer.send(finish);
     EXPECT_TRUE(peer.is_closed_soon());
   }
-  EXPECT_TRUE(until_closed(CloseReason::handshake_failed, count));
+  EXPECT_TRUE(until_closed(CloseReason::handshake_failed, count)) << counters();
   EXPECT_EQ(dropped(DropReason::handshake_failed), count);
 }
 
@@ -288,7 +309,7 @@ TEST_F(Strangers, BelongToAnotherNetwork) {
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->reason, CloseReason::wrong_network);
   EXPECT_EQ(refused->network, "peer-relay");
-  EXPECT_TRUE(until_closed(CloseReason::wrong_network));
+  EXPECT_TRUE(until_closed(CloseReason::wrong_network)) << counters();
 }
 
 TEST_F(Strangers, SpeakALaterVersion) {
@@ -300,7 +321,7 @@ TEST_F(Strangers, SpeakALaterVersion) {
   const auto answer = peer.receive();
   ASSERT_TRUE(answer);
   EXPECT_EQ(decode_refused(*answer)->reason, CloseReason::wrong_version);
-  EXPECT_TRUE(until_closed(CloseReason::wrong_version));
+  EXPECT_TRUE(until_closed(CloseReason::wrong_version)) << counters();
 }
 
 TEST_F(Strangers, ReplayAHandshake) {
@@ -319,7 +340,7 @@ TEST_F(Strangers, ReplayAHandshake) {
   ASSERT_TRUE(thief.receive());
   thief.send(finish);
   EXPECT_TRUE(thief.is_closed_soon());
-  EXPECT_TRUE(until_closed(CloseReason::handshake_failed));
+  EXPECT_TRUE(until_closed(CloseReason::handshake_failed)) << counters();
 }
 
 // ---- Sealed batches -------------------------------------------------------------------------
@@ -332,8 +353,8 @@ TEST_F(Strangers, SendGarbageAfterAGoodHandshake) {
     peer.send(Bytes(junk.begin(), junk.end()));
     EXPECT_TRUE(peer.is_closed_soon());
   }
-  EXPECT_TRUE(until_dropped(DropReason::seal_broken, 20));
-  EXPECT_TRUE(until_closed(CloseReason::protocol_error, 20));
+  EXPECT_TRUE(until_dropped(DropReason::seal_broken, 20)) << counters();
+  EXPECT_TRUE(until_closed(CloseReason::protocol_error, 20)) << counters();
 }
 
 TEST_F(Strangers, RepeatABatch) {
@@ -345,7 +366,7 @@ TEST_F(Strangers, RepeatABatch) {
   peer.send(batch);
   peer.send(batch);
   EXPECT_TRUE(peer.is_closed_soon());
-  EXPECT_TRUE(until_dropped(DropReason::seal_broken));
+  EXPECT_TRUE(until_dropped(DropReason::seal_broken)) << counters();
 }
 
 TEST_F(Strangers, SealGarbageWell) {
@@ -353,13 +374,14 @@ TEST_F(Strangers, SealGarbageWell) {
   for (int i = 0; i < count; ++i) {
     HandPeer peer{port()};
     peer.link();
-    for (int batch = 0; batch < 5; ++batch) {
+    for (int batch = 0; batch < 20; ++batch) {
       const std::string junk = random_bytes(600);
       peer.send_batch(Bytes(junk.begin(), junk.end()));
     }
+    EXPECT_TRUE(peer.is_closed_soon());
   }
-  EXPECT_TRUE(eventually([&] { return closed() >= count; }));
-  EXPECT_GT(dropped(DropReason::malformed), 0u);
+  EXPECT_TRUE(until_closed(CloseReason::protocol_error, count)) << counters();
+  EXPECT_EQ(dropped(DropReason::malformed), static_cast<std::uint64_t>(count)) << counters();
 }
 
 TEST_F(Strangers, SendFramesOfEveryKindWithAnythingInThem) {
@@ -371,8 +393,8 @@ TEST_F(Strangers, SendFramesOfEveryKindWithAnythingInThem) {
     const std::string junk = random_bytes(200);
     peer.send_frame(kind, as_bytes(junk));
   }
-  EXPECT_TRUE(until_dropped(DropReason::malformed, 100));
-  EXPECT_TRUE(until_dropped(DropReason::unknown_frame, 100));
+  EXPECT_TRUE(until_dropped(DropReason::malformed, 100)) << counters();
+  EXPECT_TRUE(until_dropped(DropReason::unknown_frame, 100)) << counters();
 }
 
 TEST_F(Strangers, LieAboutTheLengthOfAFrame) {
@@ -380,8 +402,8 @@ TEST_F(Strangers, LieAboutTheLengthOfAFrame) {
   peer.link();
   peer.send_batch({static_cast<std::uint8_t>(FrameKind::ping), 0xff, 0xff, 1, 2, 3});
   EXPECT_TRUE(peer.is_closed_soon());
-  EXPECT_TRUE(until_closed(CloseReason::protocol_error));
-  EXPECT_TRUE(until_dropped(DropReason::malformed));
+  EXPECT_TRUE(until_closed(CloseReason::protocol_error)) << counters();
+  EXPECT_TRUE(until_dropped(DropReason::malformed)) << counters();
 }
 
 TEST_F(Strangers, SayGoodbyeAndDoNotGo) {
@@ -391,7 +413,7 @@ TEST_F(Strangers, SayGoodbyeAndDoNotGo) {
   append_goodbye(CloseReason::shutdown, batch);
   peer.send_batch(std::move(batch));
   EXPECT_TRUE(peer.is_closed_soon());
-  EXPECT_TRUE(until_closed(CloseReason::shutdown));
+  EXPECT_TRUE(until_closed(CloseReason::shutdown)) << counters();
 }
 
 // ---- Envelopes ------------------------------------------------------------------------------
@@ -413,8 +435,8 @@ TEST_F(Strangers, MutateEnvelopes) {
     if (i % 3 == 0) batch[body_at + random.below(47)] = static_cast<std::uint8_t>(random.next());
     peer.send_batch(std::move(batch));
   }
-  EXPECT_TRUE(until_dropped(DropReason::malformed, 100));
-  EXPECT_TRUE(until_dropped(DropReason::unknown_frame, 10));
+  EXPECT_TRUE(until_dropped(DropReason::malformed, 100)) << counters();
+  EXPECT_TRUE(until_dropped(DropReason::unknown_frame, 10)) << counters();
 }
 
 TEST_F(Strangers, ForgeSources) {
@@ -423,7 +445,7 @@ TEST_F(Strangers, ForgeSources) {
   // The node itself.
   peer.send_envelope(
       {.kind = EnvelopeKind::session_open, .target = node.id(), .source = node.id()});
-  EXPECT_TRUE(until_dropped(DropReason::forged_source));
+  EXPECT_TRUE(until_dropped(DropReason::forged_source)) << counters();
 
   // A friend: the session's handshake shows that it is not he.
   HandPeer::Session session = peer.open_session(node.id());
@@ -432,7 +454,7 @@ TEST_F(Strangers, ForgeSources) {
                       .target = node.id(),
                       .source = friends.bob(),
                       .body = data});
-  EXPECT_TRUE(until_dropped(DropReason::forged_source, 2));
+  EXPECT_TRUE(until_dropped(DropReason::forged_source, 2)) << counters();
   Bytes open = session.open_body;
   open[6] ^= 1;  // a new first message, in his name
   peer.send_envelope({.kind = EnvelopeKind::session_open,
@@ -456,31 +478,31 @@ TEST_F(Strangers, ReplayAndReorderEnvelopes) {
   for (const std::uint64_t counter : {5, 3, 4, 0, 2, 1}) send(counter, std::to_string(counter));
   ASSERT_TRUE(node.until([&] { return node.messages.size() == 6; }));
   for (const std::uint64_t counter : {0, 1, 2, 3, 4, 5}) send(counter, "again");
-  EXPECT_TRUE(until_dropped(DropReason::replayed, 6));
+  EXPECT_TRUE(until_dropped(DropReason::replayed, 6)) << counters();
   send(10'000, "far ahead");
   send(10'000 - limits::replay_window, "out of the window, new or not");
   send(9'999, "in it");
-  EXPECT_TRUE(until_dropped(DropReason::replayed, 7));
+  EXPECT_TRUE(until_dropped(DropReason::replayed, 7)) << counters();
   ASSERT_TRUE(node.until([&] { return node.messages.size() == 8; }));
 
   // Its first and third message again, an unknown session, a broken seal.
   peer.send_envelope(node.id(), EnvelopeKind::session_finish, session.finish_body);
-  EXPECT_TRUE(until_dropped(DropReason::replayed, 8));
+  EXPECT_TRUE(until_dropped(DropReason::replayed, 8)) << counters();
   peer.send_envelope(node.id(), EnvelopeKind::session_open, session.open_body);
   Bytes data = HandPeer::session_data(session, 10'001, "altered on the way");
   data.back() ^= 1;
   peer.send_envelope(node.id(), EnvelopeKind::session_data, data);
-  EXPECT_TRUE(until_dropped(DropReason::seal_broken));
+  EXPECT_TRUE(until_dropped(DropReason::seal_broken)) << counters();
   data[0] ^= 0x80;
   peer.send_envelope(node.id(), EnvelopeKind::session_data, data);
-  EXPECT_TRUE(until_dropped(DropReason::no_session));
+  EXPECT_TRUE(until_dropped(DropReason::no_session)) << counters();
   EXPECT_EQ(node->stats().messages_received - before.messages_received, 8u);
 }
 
 TEST_F(Strangers, FloodWithSessionHandshakes) {
   HandPeer peer{port()};
   peer.link();
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 8000; ++i) {
     Bytes body;
     Bytes key(32);
     for (std::uint8_t& byte : key) byte = static_cast<std::uint8_t>(random.next());
@@ -493,7 +515,7 @@ TEST_F(Strangers, FloodWithSessionHandshakes) {
                         .source = random.id(),
                         .body = body});
   }
-  EXPECT_TRUE(until_dropped(DropReason::session_limit, 100));
+  EXPECT_TRUE(until_dropped(DropReason::session_limit, 100)) << counters();
   EXPECT_LT(node->stats().sessions, 64u);
 }
 
@@ -503,7 +525,7 @@ TEST_F(Strangers, AskForEveryIdThereIs) {
   for (int i = 0; i < 3000; ++i) {
     peer.send_envelope(random.id(), EnvelopeKind::session_data, as_bytes("nobody is there"));
   }
-  EXPECT_TRUE(until_dropped(DropReason::dead_end, 3000));
+  EXPECT_TRUE(until_dropped(DropReason::dead_end, 3000)) << counters();
 }
 
 // ---- Contacts -------------------------------------------------------------------------------
@@ -520,16 +542,16 @@ TEST_F(Strangers, ForgeContacts) {
   Bytes forged = peer.contact(3600);
   forged[70] ^= 1;
   tell(forged);
-  EXPECT_TRUE(until_dropped(DropReason::contact_forged, 1));
+  EXPECT_TRUE(until_dropped(DropReason::contact_forged, 1)) << counters();
   Bytes in_another_name = peer.contact(3600);
   in_another_name[5] ^= 1;
   tell(in_another_name);
-  EXPECT_TRUE(until_dropped(DropReason::contact_forged, 2));
+  EXPECT_TRUE(until_dropped(DropReason::contact_forged, 2)) << counters();
   tell(peer.contact(0));
   tell(peer.contact(400 * 24 * 3600));
-  EXPECT_TRUE(until_dropped(DropReason::contact_expired, 2));
+  EXPECT_TRUE(until_dropped(DropReason::contact_expired, 2)) << counters();
   tell(Bytes(100, 1));
-  EXPECT_TRUE(until_dropped(DropReason::malformed, 1));
+  EXPECT_TRUE(until_dropped(DropReason::malformed, 1)) << counters();
   EXPECT_EQ(node->stats().contacts, known);
 }
 
@@ -548,8 +570,8 @@ TEST_F(Strangers, InventContacts) {
     encode_neighbour_contacts({.purpose = ContactsPurpose::neighbours, .contacts = views}, body);
     peer.send_frame(FrameKind::contacts, body);
   }
-  EXPECT_TRUE(until_dropped(DropReason::contact_limit, 50));
-  EXPECT_LT(node->stats().contacts, 200u);
+  EXPECT_TRUE(eventually([&] { return node->stats().frames_in >= before.frames_in + 60; }));
+  EXPECT_LT(node->stats().contacts, 200u) << counters();
 }
 
 }  // namespace

@@ -49,6 +49,7 @@ void make_pipe(int& read_end, int& write_end) {
 
 Loop::Loop() {
   make_pipe(wake_read_, wake_write_);
+  signal(SIGPIPE, SIG_IGN);  // who goes away while we write is an error of write(2)
   const sigset_t signals = ending_signals();
   pthread_sigmask(SIG_BLOCK, &signals, &mask_before_);
   signal_thread_ = std::thread{[this, signals] { wait_for_signals(signals); }};

@@ -265,7 +265,8 @@ class HandPeer {
     return true;
   }
 
-  /// One frame of a server, whole (RFC 6455 §5.2); control frames are dropped.
+  /// One message of a server, whole (RFC 6455 §5.2). A close is answered; other control frames are
+  /// dropped.
   std::optional<Bytes> take_message() {
     while (true) {
       const std::string& heard = stranger_.heard();
@@ -281,10 +282,11 @@ class HandPeer {
         head += bytes;
       }
       if (heard.size() < head + size) return std::nullopt;
-      const bool is_message = (byte(0) & 15u) == 2;
+      const std::uint8_t kind = byte(0) & 15u;
       stranger_.take(head);
       const std::string payload = stranger_.take(size);
-      if (is_message) return Bytes(payload.begin(), payload.end());
+      if (kind == 8) stranger_.say(client_frame(0x88, payload));  // as RFC 6455 §5.5.1 wants it
+      if (kind == 2) return Bytes(payload.begin(), payload.end());
     }
   }
 

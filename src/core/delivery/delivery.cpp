@@ -236,10 +236,7 @@ bool Delivery::unreachable(std::uint32_t tag, UnreachableReason reason, const No
     send.reason = reason;
     send.where = where;
   }
-  if (passes(reason)) {
-    if (is_latest) pause(message, send, now);
-    return true;
-  }
+  if (passes(reason)) return true;  // it goes again when it is due
 
   // A notice is a hint: only of a node that never spoke to us the first one is the last word.
   const bool is_stranger = !targets_.at(send.to).has_acknowledged;

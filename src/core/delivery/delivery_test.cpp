@@ -291,6 +291,17 @@ TEST_F(Delivering, LearnsHowLongToWait) {
   EXPECT_EQ(result(message).round_trip, 2 * latency) << "of the copy that was sent last";
 }
 
+TEST_F(Delivering, LearnsNothingFromAMessageThatWasResent) {
+  world.fate = [](const Flight&) { return std::vector<Duration>{1500ms}; };
+  const MessageId message = world.send_acked(alice, bob.id, "slow");
+  world.run_for(3s);
+  EXPECT_EQ(result(message).attempts, 2) << "of which copy is the acknowledgement?";
+  world.flights.clear();
+  world.send_acked(alice, bob.id, "slow again");
+  world.run_for(1200ms);
+  EXPECT_EQ(world.sent_by(alice), 2u) << "the first pause is still a second";
+}
+
 TEST_F(Delivering, GivesEachMessageOnceThoughItComesOften) {
   world.fate = [](const Flight&) { return std::vector<Duration>{latency, 2 * latency, 5s}; };
   const MessageId message = world.send_acked(alice, bob.id, "hello");

@@ -448,13 +448,24 @@ bool Membership::handle(const LookupAnswer& answer, TimePoint now, Outbox& out) 
       break;
     }
     case Question::connect:
-      if (const ContactPtr contact = table_.contact(asked.target);
-          contact == nullptr || !contact->is_dialable()) {
-        end_connect(asked.target, Error::no_such_contact, out);
-      }
+      connect_as_answered(asked.target, answer, now, out);
       break;
   }
   return true;
+}
+
+// The table may have no room for the one that was asked for; the application still wants it.
+void Membership::connect_as_answered(const NodeId& to, const LookupAnswer& answer, TimePoint now,
+                                     Outbox& out) {
+  const auto connecting = std::ranges::find(connects_, to, &Connecting::to);
+  if (connecting == connects_.end()) return;
+  for (const BytesView encoded : answer.contacts) {
+    const ContactPtr contact = prove(encoded, now, out);
+    if (contact == nullptr || contact->id != to || !contact->is_dialable()) continue;
+    connecting->is_dialing = connecting->is_dialing || is_dialing(to) || dial(*contact, now, out);
+    return;
+  }
+  end_connect(to, Error::no_such_contact, out);
 }
 
 // ---- The application ----

@@ -169,6 +169,8 @@ class Membership {
   void look_up(Question question, const NodeId& target, TimePoint now, Outbox& out);
   bool is_asking(Question question) const;
   void judge_joined(TimePoint now, Outbox& out);
+  void connect_as_answered(const NodeId& to, const LookupAnswer& answer, TimePoint now,
+                           Outbox& out);
   void end_connect(const NodeId& to, std::optional<Error> error, Outbox& out);
   void arm(TimePoint now);
 

@@ -381,9 +381,16 @@ TEST_F(MembershipContacts, SignaturesAreCheckedOnlySoOften) {
 
 TEST_F(MembershipContacts, WhoSaysGoodbyeForGoodIsForgottenAndOthersAreDialedAgain) {
   start();
-  const Peer gone = up();
-  const Peer cut = up();
-  const Peer stays = up();
+  const Peer teller = up();
+  const auto dialed = [&](std::string host) {
+    const Identity other = somebody();
+    const Bytes encoded = record(other, {"ws://" + host + ":80"});
+    hear(teller, {encoded});
+    return up(other, encoded, host, dials.back().dial);
+  };
+  const Peer gone = dialed("10.9.0.1");
+  const Peer cut = dialed("10.9.0.2");
+  dials.clear();
   down(gone, CloseReason::shutdown);
   down(cut, CloseReason::keepalive_timeout);
   EXPECT_EQ(table.contact(gone.identity.id), nullptr);

@@ -158,7 +158,7 @@ std::optional<Opened> Sessions::handle_data(const Envelope& envelope, MutableByt
   }
   Session& session = *sessions_.find(envelope.source);
   session.home = envelope.home;
-  if (session.current->own_index() == data->index) forget_finish(envelope.source);
+  forget_finish(envelope.source);
   if (plain->empty()) return std::nullopt;  // it only confirms the keys
   const BytesView content = *plain;
   return opened(envelope, {&content, 1});

@@ -662,6 +662,23 @@ TEST(Sessions, OpensNothingWithKeysThatAreTooOld) {
   }
 }
 
+TEST(Sessions, SealsNothingThatMightComeTooLate) {
+  for (const bool is_late : {false, true}) {
+    SCOPED_TRACE(is_late);
+    SessionWorld world;
+    auto [alice, bob] = world.pair();
+    world.send(alice, bob.id(), "hello");
+    world.run_for(2 * latency);  // alice's keys are made
+    world.run_for(limits::session_reject_after - limits::session_handshake_timeout -
+                  (is_late ? 0us : 1us));
+    Tap tap{world};
+    world.send(alice, bob.id(), "hello again");
+    EXPECT_EQ(tap.kinds().front(), is_late ? session_open : session_data);
+    world.run_for(1s);
+    EXPECT_THAT(bob.inbox, ElementsAre("hello", "hello again"));
+  }
+}
+
 TEST(Sessions, OpensAgainAfterALongSilence) {
   SessionWorld world;
   auto [alice, bob] = world.pair();

@@ -168,9 +168,10 @@ int Table::sibling_depth() const {
 bool Table::learn(const ContactPtr& contact, bool from_experience) {
   if (contact->id == self_) return false;
   if (LinkedPeer* const peer = find(contact->id)) {
-    const std::uint64_t held = peer->contact == nullptr ? 0 : peer->contact->record.sequence;
-    if (held > contact->record.sequence) return false;
-    if (peer->contact == nullptr || held < contact->record.sequence) peer->contact = contact;
+    if (peer->contact != nullptr && peer->contact->record.sequence >= contact->record.sequence) {
+      return false;
+    }
+    peer->contact = contact;
   }
   const auto index = static_cast<std::size_t>(common_prefix_bits(self_, contact->id));
   if (index >= buckets_.size()) buckets_.resize(index + 1);

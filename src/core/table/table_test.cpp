@@ -267,24 +267,10 @@ TEST(Contacts, ANewerRecordOfAPeerIsThePeersToo) {
   peer.contact = contact_of(peer.id, "ws://10.0.0.1:80", 5);
   const NodeId id = peer.id;
   table.add(std::move(peer));
-  EXPECT_FALSE(table.learn(contact_of(id, "ws://10.0.0.2:80", 4), false));
+  EXPECT_FALSE(table.learn(contact_of(id, "ws://10.0.0.2:80", 5), false));
   EXPECT_TRUE(table.learn(contact_of(id, "ws://10.0.0.3:80", 6), false));
   EXPECT_EQ(table.find(id)->contact->record.sequence, 6u);
   EXPECT_EQ(table.contact(id)->record.sequence, 6u);
-}
-
-// The record of the handshake: with it the peer is found again when the link breaks.
-TEST(Contacts, APeersOwnRecordStaysWhenTheLinkIsGone) {
-  Random random{21};
-  Table table{random.id()};
-  LinkedPeer peer = relay(random.id());
-  peer.contact = contact_of(peer.id);
-  const ContactPtr contact = peer.contact;
-  table.add(std::move(peer));
-  EXPECT_TRUE(table.learn(contact, true));
-  EXPECT_FALSE(table.learn(contact, true)) << "nothing new in it";
-  table.remove(contact->id);
-  EXPECT_EQ(table.contact(contact->id), contact);
 }
 
 TEST(Contacts, OfOurselvesAreNone) {
