@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -26,6 +27,9 @@ using ::testing::HasSubstr;
 /// A server on a directory of its own that answers `echo`, and `later` when it is told to.
 class Control : public ::testing::Test {
  protected:
+  // As the command itself: a peer that hangs up is an error of the write, not the end.
+  static void SetUpTestSuite() { std::signal(SIGPIPE, SIG_IGN); }
+
   Control() {
     std::string pattern = (std::filesystem::temp_directory_path() / "control-XXXXXX").string();
     dir_ = mkdtemp(pattern.data());
