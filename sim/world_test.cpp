@@ -27,31 +27,28 @@ using testing::IsEmpty;
 using testing::SizeIs;
 using testing::UnorderedElementsAre;
 
-// Sends between all living pairs, acknowledged, and says which did not arrive.
-std::vector<std::pair<NodeNumber, NodeNumber>> failed_pairs(World& world) {
+// Sends between all living pairs, best effort, and says which did not arrive.
+std::vector<std::pair<NodeNumber, NodeNumber>> failed_pairs(World& world, Duration patience = 5s) {
+  world.clear_inboxes();
   std::vector<NodeNumber> living;
   for (NodeNumber node = 0; node < world.size(); ++node) {
     if (world.is_alive(node)) living.push_back(node);
   }
-  std::vector<std::tuple<NodeNumber, NodeNumber, MessageId>> sent;
   for (const NodeNumber a : living) {
     for (const NodeNumber b : living) {
-      if (a == b) continue;
-      sent.emplace_back(a, b, world.send_acknowledged(a, world.id(b), "hello"));
+      if (a != b) world.send(a, world.id(b), "hello");
     }
     world.run_for(5ms);
   }
-  const auto is_delivered = [&](const auto& one) {
-    const auto result = world.result(std::get<0>(one), std::get<2>(one));
-    return result && result->delivered();
-  };
-  world.run_until([&] { return std::ranges::all_of(sent, is_delivered); },
-                  limits::acknowledged_timeout);
+  world.run_for(patience);
   std::vector<std::pair<NodeNumber, NodeNumber>> failed;
-  for (const auto& one : sent) {
-    if (!is_delivered(one)) failed.emplace_back(std::get<0>(one), std::get<1>(one));
+  for (const NodeNumber b : living) {
+    std::set<NodeId> heard;
+    for (const Message& message : world.inbox(b)) heard.insert(message.from);
+    for (const NodeNumber a : living) {
+      if (a != b && !heard.contains(world.id(a))) failed.emplace_back(a, b);
+    }
   }
-  world.clear_inboxes();
   return failed;
 }
 
@@ -162,15 +159,7 @@ TEST(Routing, EveryPairOfTwoHundredAndTransmissionsAreHops) {
   World world{seed_from_environment(10), CryptoFlavour::modelled};
   world.grow(200, 40s);
   EXPECT_THAT(failed_pairs(world), IsEmpty());
-  // Sessions stand now: what follows is one envelope a message, once both ends agree on the newest.
-  for (int round = 0; round < 3; ++round) {
-    for (NodeNumber a = 0; a < world.size(); ++a) {
-      for (NodeNumber b = 0; b < world.size(); b += 7) {
-        if (a != b) world.send(a, world.id(b), "warm");
-      }
-    }
-    world.run_for(3s);
-  }
+  // Sessions stand now: what follows is one envelope a message.
   world.clear_inboxes();
   const Stats before = world.total();
   std::size_t sent = 0;

@@ -21,11 +21,12 @@ enum class DropReason : std::uint8_t {
   forged_source,  ///< names us, or one who can't be, as its source
   not_open,       ///< a frame on a link that is not ready for it
   // Sealed end to end.
-  no_session,        ///< sealed for a session that we do not (or no longer) have
-  seal_broken,       ///< the tag is wrong
-  replayed,          ///< a counter or a first message that we have seen
-  handshake_failed,  ///< a session handshake that does not prove the source's id
-  session_limit,     ///< more sessions or handshakes than we keep
+  no_session,         ///< sealed for a session that we do not (or no longer) have
+  seal_broken,        ///< the tag is wrong
+  replayed,           ///< a counter or a first message that we have seen
+  handshake_failed,   ///< a session handshake that does not prove the source's id
+  handshake_crossed,  ///< both ends began one, and ours stands
+  session_limit,      ///< more sessions or handshakes than we keep
   // Delivered.
   duplicate,     ///< a message that came before, by another path
   waiting_full,  ///< more messages waiting for a session or a link than we keep

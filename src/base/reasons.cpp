@@ -30,6 +30,8 @@ std::string_view name_of(DropReason reason) {
       return "replayed";
     case handshake_failed:
       return "handshake_failed";
+    case handshake_crossed:
+      return "handshake_crossed";
     case session_limit:
       return "session_limit";
     case duplicate:

@@ -41,6 +41,7 @@ class SessionKeys {
 
   std::uint32_t own_index() const { return origin_.own_index; }
   std::uint32_t their_index() const { return origin_.their_index; }
+  bool opened_by_us() const { return origin_.opened_by_us; }
   TimePoint made() const { return made_; }
   std::uint64_t sealed_count() const { return counter_; }
 

@@ -153,8 +153,10 @@ std::optional<Opened> Sessions::handle_data(const Envelope& envelope, MutableByt
   const auto plain = keys->open(data->counter, sealed, now);
   if (!plain) return drop(plain.error());
   if (answer) {
-    answer->home = envelope.home;
-    promote(data->index, now, out);
+    promote(envelope, data->index, now, out);
+  } else if (const auto newest = newest_answers_.find(envelope.source);
+             newest != newest_answers_.end()) {
+    answers_.find(newest->second)->is_preferred = false;  // they use what keys there were before
   }
   Session& session = *sessions_.find(envelope.source);
   session.home = envelope.home;
@@ -189,7 +191,7 @@ void Sessions::say_unknown(const Envelope& envelope, std::uint32_t index, TimePo
 // ---- Keeping ------------------------------------------------------------------------------------
 
 Sessions::Session& Sessions::install(const NodeId& id, SessionKeys keys, const Proven& proven,
-                                     TimePoint now) {
+                                     Rank rank, TimePoint now) {
   Session* session = sessions_.find(id);
   if (!session) {
     auto inserted = sessions_.insert(id, Session{});
@@ -200,23 +202,39 @@ Sessions::Session& Sessions::install(const NodeId& id, SessionKeys keys, const P
     }
     session = &inserted.value;
   }
-  forget_keys(session->previous);
-  std::swap(session->previous, session->current);
   indices_.emplace(keys.own_index(), id);
-  session->current.emplace(std::move(keys));
+  forget_keys(session->previous);
+  if (rank == Rank::current) {
+    std::swap(session->previous, session->current);
+    session->current.emplace(std::move(keys));
+    session->confirm_at = never;
+  } else {
+    session->previous.emplace(std::move(keys));
+  }
   session->key = proven.key;
   session->home = proven.home;
-  session->confirm_at = never;
   arm_sweep(now);
   return *session;
 }
 
-/// Keys of an answer that the opener has shown to have.
-void Sessions::promote(std::uint32_t index, TimePoint now, Outbox& out) {
+/// Whether we seal with keys of a handshake that ended since, begun by us or by them.
+bool Sessions::has_keys_since(const NodeId& id, TimePoint since, bool opened_by_us) const {
+  const Session* const session = sessions_.peek(id);
+  return session && session->current && session->current->made() >= since &&
+         session->current->opened_by_us() == opened_by_us;
+}
+
+/// Keys of an answer that the opener has shown to have. Where two handshakes crossed, both ends go
+/// on with the keys that the smaller id began, and open with the others what was sealed meanwhile.
+void Sessions::promote(const Envelope& envelope, std::uint32_t index, TimePoint now, Outbox& out) {
+  const NodeId& from = envelope.source;
   Answer answer = take_answer(index);
-  forget_finish(answer.from);
-  install(answer.from, std::move(*answer.keys), {.key = answer.key, .home = answer.home}, now);
-  absorb_opening(answer.from, now, out);
+  forget_finish(from);
+  const bool ours_stands =
+      answer.is_crossed && self_.id < from && has_keys_since(from, answer.made, true);
+  install(from, std::move(*answer.keys), {.key = answer.key, .home = envelope.home},
+          ours_stands ? Rank::previous : Rank::current, now);
+  absorb_opening(envelope, now, out);
 }
 
 void Sessions::confirm_later(const NodeId& id, Session& session, TimePoint now) {

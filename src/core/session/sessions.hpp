@@ -138,6 +138,7 @@ class Sessions {
     std::optional<AgreementKey> remote_static;
     noise::Handshake handshake;
     Repeat message;
+    TimePoint began{};
     std::size_t early = 0;    ///< so many of those waiting ride in the message
     bool is_suspect = false;  ///< the keys that there are seem to be unknown at the other end
     bool is_refused = false;  ///< who answered did not prove the id
@@ -165,7 +166,8 @@ class Sessions {
     std::optional<noise::Handshake> handshake;  ///< XX: waits for FINISH
     std::optional<SessionKeys> keys;            ///< IK: wait for the first content
     PublicKey key{};                            ///< IK
-    bool is_preferred = false;  ///< the opener can't use what keys there were before
+    bool is_preferred = false;  ///< perhaps the opener can't use what keys there were before
+    bool is_crossed = false;    ///< we had begun a handshake too
     TimePoint reopened = TimePoint::min();
   };
 
@@ -208,7 +210,8 @@ class Sessions {
   void opening_unreachable(Opening& opening, const NodeId& to, bool plausible, TimePoint now,
                            Outbox& out);
   void flush(std::vector<SealWish> waiting, TimePoint now, Outbox& out);
-  void absorb_opening(const NodeId& to, TimePoint now, Outbox& out);
+  void absorb_opening(const Envelope& envelope, TimePoint now, Outbox& out);
+  void nudge(const Envelope& theirs, Opening& ours, TimePoint now, Outbox& out);
   std::vector<SealWish> keep_early(Opening& opening);
   void fail(const NodeId& to, const ContentFailed& why, Outbox& out);
   static void fail_one(const SealWish& wish, ContentFailed why, Outbox& out);
@@ -222,7 +225,8 @@ class Sessions {
                                     Outbox& out);
   bool repeat_answer(const Envelope& envelope, const SessionOpen& open, const MessageHash& hash,
                      TimePoint now, Outbox& out);
-  bool loses_against_ours(const Envelope& envelope, TimePoint now, Outbox& out);
+  bool loses_against_ours(const Envelope& envelope, const SessionOpen& open, TimePoint now,
+                          Outbox& out);
   void answer_xx(const Envelope& envelope, const SessionOpen& open, const MessageHash& hash,
                  TimePoint now, Outbox& out);
   std::optional<Opened> answer_ik(const Envelope& envelope, const SessionOpen& open,
@@ -246,10 +250,13 @@ class Sessions {
     PublicKey key{};
     std::optional<NodeId> home;
   };
-  Session& install(const NodeId& id, SessionKeys keys, const Proven& proven, TimePoint now);
+  enum class Rank : std::uint8_t { current, previous };
+  Session& install(const NodeId& id, SessionKeys keys, const Proven& proven, Rank rank,
+                   TimePoint now);
+  bool has_keys_since(const NodeId& id, TimePoint since, bool opened_by_us) const;
   SessionKeys* keys_named(const NodeId& id, std::uint32_t index);
   void forget_keys(std::optional<SessionKeys>& keys);
-  void promote(std::uint32_t index, TimePoint now, Outbox& out);
+  void promote(const Envelope& envelope, std::uint32_t index, TimePoint now, Outbox& out);
   void confirm_later(const NodeId& id, Session& session, TimePoint now);
   void say_unknown(const Envelope& envelope, std::uint32_t index, TimePoint now, Outbox& out);
   std::optional<Opened> opened(const Envelope& envelope, std::span<const BytesView> contents);

@@ -21,7 +21,7 @@ std::optional<Opened> Sessions::handle_open(const Envelope& envelope, MutableByt
   }
   const MessageHash hash = MessageHash::of(open->noise, crypto_);
   if (repeat_answer(envelope, *open, hash, now, out)) return std::nullopt;
-  if (loses_against_ours(envelope, now, out)) return std::nullopt;
+  if (loses_against_ours(envelope, *open, now, out)) return std::nullopt;
   if (!answers_allowed_.take(1, now)) {
     out.drop(DropReason::session_limit);
     return std::nullopt;
@@ -46,17 +46,16 @@ bool Sessions::repeat_answer(const Envelope& envelope, const SessionOpen& open,
   return true;
 }
 
-/// Both began at once: the opening of the smaller id stands, and both ends know it.
-bool Sessions::loses_against_ours(const Envelope& envelope, TimePoint now, Outbox& out) {
+/// Both began at once. One of two XX openings is enough, and both ends know which: that of the
+/// smaller id. Contents ride in IK ones, which can't wait for another handshake to end: they are
+/// answered always, and what is more than one handshake is settled when its keys are installed.
+bool Sessions::loses_against_ours(const Envelope& envelope, const SessionOpen& open, TimePoint now,
+                                  Outbox& out) {
   const auto at = openings_.find(envelope.source);
-  if (at == openings_.end() || envelope.source < self_.id) return false;
-  out.drop(DropReason::session_limit);
-  Opening& opening = at->second;
-  // Perhaps ours can't find them, but can by the way that theirs names.
-  if (envelope.home && !opening.is_nudged && !opening.is_spoiled) {
-    opening.is_nudged = true;
-    send(envelope.source, opening.message, new_tag(), envelope.home, now, out);
-  }
+  if (at == openings_.end() || open.pattern == SessionPattern::ik) return false;
+  if (at->second.pattern == SessionPattern::xx && envelope.source < self_.id) return false;
+  out.drop(DropReason::handshake_crossed);
+  nudge(envelope, at->second, now, out);
   return true;
 }
 
@@ -114,7 +113,8 @@ std::optional<Opened> Sessions::answer_ik(const Envelope& envelope, const Sessio
   PEER_RELAY_ASSERT(ciphers.has_value());
 
   const auto ours = openings_.find(from);
-  const bool is_suspect = ours != openings_.end() && ours->second.is_suspect;
+  const bool is_crossed = ours != openings_.end();
+  const bool is_suspect = is_crossed && ours->second.is_suspect;
   Answer answer{
       .from = from,
       .open = hash,
@@ -126,12 +126,13 @@ std::optional<Opened> Sessions::answer_ik(const Envelope& envelope, const Sessio
       .keys =
           SessionKeys{std::move(*ciphers), {.own_index = index, .their_index = open.index}, now},
       .key = payload->key,
-      .is_preferred = !payload->contents.empty() || is_suspect};
+      .is_preferred = !payload->contents.empty() || is_suspect,
+      .is_crossed = is_crossed};
   send_answer(keep_answer(index, std::move(answer)), now, out);
   if (!is_new) return std::nullopt;  // its contents come again, under keys that no replay has
 
   newest_answers_[from] = index;
-  absorb_opening(from, now, out);
+  absorb_opening(envelope, now, out);
   return opened(envelope, payload->contents);
 }
 
@@ -169,11 +170,11 @@ std::optional<Opened> Sessions::handle_finish(const Envelope& envelope, MutableB
   PEER_RELAY_ASSERT(ciphers.has_value());
   SessionKeys keys{
       std::move(*ciphers), {.own_index = finish->index, .their_index = taken.opener_index}, now};
-  Session& session =
-      install(from, std::move(keys), {.key = payload->key, .home = envelope.home}, now);
+  Session& session = install(from, std::move(keys), {.key = payload->key, .home = envelope.home},
+                             Rank::current, now);
   forget_finish(from);
   confirm_later(from, session, now);
-  absorb_opening(from, now, out);
+  absorb_opening(envelope, now, out);
   return opened(envelope, payload->contents);
 }
 

@@ -64,6 +64,7 @@ Sessions::Opening* Sessions::open(const NodeId& to, const std::optional<PublicKe
       .remote_static = remote_static,
       .handshake = opener_handshake(to, remote_static),
       .message = Repeat{EnvelopeKind::session_open, {}, now},
+      .began = now,
       .waiting = {},
   };
   indices_.emplace(opening.index, to);
@@ -195,7 +196,9 @@ void Sessions::complete_ik(const Envelope& envelope, const SessionAnswer& answer
       std::move(*ciphers),
       {.own_index = opening.index, .their_index = answer.answerer_index, .opened_by_us = true},
       now};
-  install(to, std::move(keys), {.key = payload.key, .home = envelope.home}, now);
+  const Proven proven{.key = payload.key, .home = envelope.home};
+  const bool theirs_stands = to < self_.id && has_keys_since(to, opening.began, false);
+  install(to, std::move(keys), proven, theirs_stands ? Rank::previous : Rank::current, now);
   forget_finish(to);
 
   if (payload.early_taken) {
@@ -208,7 +211,7 @@ void Sessions::complete_ik(const Envelope& envelope, const SessionAnswer& answer
   }
   flush(std::move(opening.waiting), now, out);
   Session& session = *sessions_.find(to);
-  if (session.current->sealed_count() == 0) confirm_later(to, session, now);
+  if (!theirs_stands && session.current->sealed_count() == 0) confirm_later(to, session, now);
 }
 
 void Sessions::complete_xx(const Envelope& envelope, const SessionAnswer& answer,
@@ -232,7 +235,7 @@ void Sessions::complete_xx(const Envelope& envelope, const SessionAnswer& answer
       std::move(*ciphers),
       {.own_index = opening.index, .their_index = answer.answerer_index, .opened_by_us = true},
       now};
-  install(to, std::move(keys), {.key = payload.key, .home = envelope.home}, now);
+  install(to, std::move(keys), {.key = payload.key, .home = envelope.home}, Rank::current, now);
 
   const std::uint32_t tag = new_tag();
   std::for_each(opening.waiting.begin(), rode, [&](const SealWish& wish) {
@@ -273,19 +276,25 @@ void Sessions::flush(std::vector<SealWish> waiting, TimePoint now, Outbox& out) 
 }
 
 /// Their opening has given us keys, so nothing has to wait for ours but what rides in it: whether
-/// that was taken only its answer tells. It may well have been ignored, so it goes again at once.
-void Sessions::absorb_opening(const NodeId& to, TimePoint now, Outbox& out) {
+/// that was taken only its answer tells. An IK opening goes on even if nothing rides: they may have
+/// answered it already, and use its keys.
+void Sessions::absorb_opening(const Envelope& envelope, TimePoint now, Outbox& out) {
+  const NodeId& to = envelope.source;
   const auto at = openings_.find(to);
   if (at == openings_.end()) return;
   Opening& opening = at->second;
-  if (opening.early == 0) return flush(take_opening(to).waiting, now, out);
-  std::vector<SealWish> waiting = keep_early(opening);
+  if (opening.pattern == SessionPattern::xx) return flush(take_opening(to).waiting, now, out);
   opening.is_suspect = false;
-  if (!opening.is_nudged && !opening.is_spoiled) {
-    opening.is_nudged = true;
-    repeat(to, opening, now, out);
-  }
-  flush(std::move(waiting), now, out);
+  nudge(envelope, opening, now, out);
+  flush(keep_early(opening), now, out);
+}
+
+/// They were heard while ours went unanswered. Perhaps it can't find them, but can by the way that
+/// theirs names.
+void Sessions::nudge(const Envelope& theirs, Opening& ours, TimePoint now, Outbox& out) {
+  if (!theirs.home || ours.is_nudged || ours.is_spoiled) return;
+  ours.is_nudged = true;
+  send(theirs.source, ours.message, new_tag(), theirs.home, now, out);
 }
 
 /// Takes out what does not ride in the opening.

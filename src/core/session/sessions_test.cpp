@@ -2,6 +2,8 @@
 #include "core/session/sessions.hpp"
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -522,6 +524,42 @@ std::vector<Meeting> meetings() {
 }
 
 INSTANTIATE_TEST_SUITE_P(AllWays, SessionsMeeting, ::testing::ValuesIn(meetings()));
+
+/// Paths of other lengths each way, and for each try; nothing is lost, so nothing has to wait for a
+/// repetition.
+TEST(Sessions, MeetOverPathsOfAnyLengthWithoutAWait) {
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random{seed};
+    SessionWorld world;
+    auto [small, large] = world.pair();
+    if (random.below(4) != 0) SessionWorld::introduce(small, large);
+    if (random.below(4) != 0) SessionWorld::introduce(large, small);
+    std::map<std::pair<NodeId, std::uint8_t>, Duration> lengths;
+    world.fate = [&](Flight& flight) {
+      const auto fresh = std::chrono::milliseconds{1 + random.below(100)};
+      return std::vector<Duration>{
+          lengths.emplace(std::pair{flight.source, flight.wish.attempt}, fresh).first->second};
+    };
+    std::array<std::size_t, 2> sent{};
+    for (int i = 0; i < 40; ++i) {
+      const bool is_small = random.below(2) != 0;
+      SessionNode& from = is_small ? small : large;
+      world.send(from, (is_small ? large : small).id(), std::to_string(i));
+      ++sent[is_small ? 0 : 1];
+      world.run_for(std::chrono::milliseconds{random.below(20)});
+    }
+    world.run_for(900ms);
+    EXPECT_THAT(large.inbox, SizeIs(sent[0]));
+    EXPECT_THAT(small.inbox, SizeIs(sent[1]));
+    // And both have settled on the same keys.
+    Tap tap{world};
+    world.send(small, large.id(), "there");
+    world.send(large, small.id(), "and back");
+    world.run_for(300ms);
+    EXPECT_THAT(tap.kinds(), ElementsAre(session_data, session_data));
+  }
+}
 
 TEST(Sessions, GivesOnceWhatRodeInALosingOpening) {
   SessionWorld world;
