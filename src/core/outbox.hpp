@@ -70,6 +70,7 @@ struct LinkUp {
   std::string remote_host;    ///< the other side's IP address
   std::string observed_host;  ///< the IP address at which the other side sees us; may be empty
   Bytes contact;              ///< the other side's record, as it came; may be empty
+  bool is_needed = false;     ///< the other side dialed, and says that no other link would do
 };
 
 /// The same peer is now reached by another link. To `membership`.

@@ -118,9 +118,11 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
                 .unix_ms_at_zero = options.unix_ms_at_zero,
                 .started = at}),
       delivery(random.split(), random_epoch(port)) {
-  links.set_own_contact(
-      [](const void* context, std::string_view remote_host) {
-        return static_cast<const Membership*>(context)->own_contact(remote_host);
+  links.set_present(
+      [](const void* context, const NodeId* peer, std::string_view remote_host) {
+        const auto& of = *static_cast<const Membership*>(context);
+        return Links::Presentation{.contact = of.own_contact(remote_host),
+                                   .is_needed = peer != nullptr && of.needs_link_to(*peer)};
       },
       &membership);
 }

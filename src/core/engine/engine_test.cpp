@@ -53,9 +53,9 @@ class EngineTest : public testing::Test {
                              .expiry = unix_ms_at_zero / 1000 + 3600,
                              .addresses = {Address::parse(record_address).value()}},
                             network, identity, crypto);
-      links.set_own_contact(
-          [](const void* self, std::string_view) {
-            return static_cast<const Stranger*>(self)->record;
+      links.set_present(
+          [](const void* self, const NodeId*, std::string_view) {
+            return Links::Presentation{.contact = static_cast<const Stranger*>(self)->record};
           },
           this);
     }

@@ -46,6 +46,7 @@ struct Opening {
   PublicKey key{};
   Bytes contact;
   std::string observed_host;
+  bool is_needed = false;  // by the other side
 };
 
 struct Links::PeerLink {
@@ -102,9 +103,9 @@ Links::Links(const Identity& self, Crypto& crypto, Options options)
 
 Links::~Links() = default;
 
-void Links::set_own_contact(OwnContact give, const void* context) {
-  own_contact_ = give;
-  own_contact_context_ = context;
+void Links::set_present(Present present, const void* context) {
+  present_ = present;
+  present_context_ = context;
 }
 
 Links::PeerLink* Links::find(LinkId link) {
@@ -255,20 +256,22 @@ bool Links::accept_introduction(PeerLink& link, BytesView payload) {
   link.knows_peer = true;
   link.agent = introduction->agent;
   link.opening->key = introduction->key;
+  link.opening->is_needed = (introduction->features & feature_needs_link) != 0;
   link.opening->observed_host = introduction->observed_host;
   link.opening->contact.assign(introduction->contact.begin(), introduction->contact.end());
   return true;
 }
 
 Bytes Links::introduction(const PeerLink& link) const {
-  const Bytes contact =
-      own_contact_ != nullptr ? own_contact_(own_contact_context_, link.remote_host) : Bytes{};
+  const NodeId* const peer = link.knows_peer ? &link.peer : nullptr;
+  const Presentation own =
+      present_ != nullptr ? present_(present_context_, peer, link.remote_host) : Presentation{};
   Bytes payload;
   encode_introduction({.key = self_.keys.public_key,
-                       .features = feature_relays,
+                       .features = feature_relays | (own.is_needed ? feature_needs_link : 0u),
                        .agent = options_.agent,
                        .observed_host = link.remote_host,
-                       .contact = contact},
+                       .contact = own.contact},
                       payload);
   return payload;
 }
@@ -308,7 +311,8 @@ void Links::come_up(PeerLink& link, TimePoint now, Outbox& out) {
                     .key = link.opening->key,
                     .remote_host = link.remote_host,
                     .observed_host = std::move(link.opening->observed_host),
-                    .contact = std::move(link.opening->contact)});
+                    .contact = std::move(link.opening->contact),
+                    .is_needed = link.opening->is_needed});
   }
   link.opening.reset();
   link.channel_binding = {};

@@ -78,9 +78,16 @@ class Links {
   Links(const Identity& self, Crypto& crypto, Options options);
   ~Links();
 
-  /// Our contact record, as handshakes show it to a peer at `remote_host`. Set by the engine.
-  using OwnContact = Bytes (*)(const void* context, std::string_view remote_host);
-  void set_own_contact(OwnContact give, const void* context);
+  /// What a handshake says of us.
+  struct Presentation {
+    BytesView contact{};     ///< our record; may be empty
+    bool is_needed = false;  ///< no link to another peer would do
+  };
+  /// To a peer at `remote_host`; null for the peer while it has not said who it is. Set by the
+  /// engine.
+  using Present = Presentation (*)(const void* context, const NodeId* peer,
+                                   std::string_view remote_host);
+  void set_present(Present present, const void* context);
 
   // ---- From the host ----------------------------------------------------------------------------
 
@@ -165,8 +172,8 @@ class Links {
   const Identity& self_;
   Crypto& crypto_;
   Options options_;
-  OwnContact own_contact_ = nullptr;
-  const void* own_contact_context_ = nullptr;
+  Present present_ = nullptr;
+  const void* present_context_ = nullptr;
 
   std::unordered_map<LinkId, std::unique_ptr<PeerLink>> links_;
   std::unordered_map<NodeId, LinkId> by_peer_;

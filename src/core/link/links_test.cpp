@@ -301,12 +301,14 @@ Bytes numbered(std::uint64_t number, std::size_t size = 8) {
 
 TEST(Links, EitherEndHearsOnceWhoTheOtherIs) {
   Wire wire;
-  wire.ends[1]->links.set_own_contact(
-      [](const void*, std::string_view host) {
-        const BytesView bytes = as_bytes(host);
-        return Bytes{bytes.begin(), bytes.end()};
-      },
-      nullptr);
+  const auto present = [](const void* needed, const NodeId* peer, std::string_view host) {
+    const bool is_needed =
+        needed != nullptr && peer != nullptr && *peer == *static_cast<const NodeId*>(needed);
+    return Links::Presentation{.contact = as_bytes(host), .is_needed = is_needed};
+  };
+  const NodeId listener = wire.ends[1]->id();
+  wire.ends[0]->links.set_present(present, &listener);
+  wire.ends[1]->links.set_present(present, nullptr);
   const LinkId link = wire.open_and_settle();
   ASSERT_THAT(wire.ends[0]->ups, SizeIs(1));
   ASSERT_THAT(wire.ends[1]->ups, SizeIs(1));
@@ -321,7 +323,9 @@ TEST(Links, EitherEndHearsOnceWhoTheOtherIs) {
   EXPECT_FALSE(at_listener.dial.has_value());
   EXPECT_EQ(at_listener.id, wire.ends[0]->id());
   EXPECT_EQ(at_listener.observed_host, "10.0.0.2");
-  EXPECT_THAT(at_listener.contact, IsEmpty());
+  EXPECT_EQ(as_text(at_listener.contact), "10.0.0.2");
+  EXPECT_TRUE(at_listener.is_needed);
+  EXPECT_FALSE(at_dialer.is_needed);
   for (const auto& end : wire.ends) {
     EXPECT_EQ(end->links.handshakes(), 0u);
     EXPECT_EQ(end->links.queued_bytes(), 0u);

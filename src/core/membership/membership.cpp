@@ -65,13 +65,14 @@ void Membership::handle(const LinkUp& up, TimePoint now, Outbox& out) {
   // Whom we have dialed can be dialed.
   const bool relays = up.dial.has_value() || (is_own_record && contact->is_dialable());
 
-  if (!up.dial && !has_place_for(up.id, relays)) return turn_away(up, out);
+  if (!up.dial && !has_place_for(up.id, relays, up.is_needed)) return turn_away(up, out);
   const bool was_full = table_.relays() >= options_.limits.links_max;
   const bool added = table_.add({.id = up.id,
                                  .link = up.link,
                                  .relays = relays,
                                  .dialed = up.dial.has_value(),
                                  .is_local = is_local,
+                                 .is_needed = up.is_needed,
                                  .since = now,
                                  .contact = is_own_record ? contact : nullptr});
   PEER_RELAY_ASSERT(added);
@@ -204,11 +205,11 @@ void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_we
 }
 
 // Whether a link that another asks for is worth having.
-bool Membership::has_place_for(const NodeId& id, bool relays) const {
+bool Membership::has_place_for(const NodeId& id, bool relays, bool is_needed) const {
   if (!relays) return table_.leaves() < options_.limits.leaves_max;
   if (table_.relays() < options_.limits.links_max) return true;
-  if (table_.relays() < options_.limits.links_hard_max) return improves(id);
-  return are_siblings(id) && least_missed(id) != nullptr;
+  if (table_.relays() < options_.limits.links_hard_max) return is_needed || improves(id);
+  return (is_needed || are_siblings(id)) && least_missed(id) != nullptr;
 }
 
 // Whether a relay belongs beside us, or we beside it, as far as we can see. These links are what
@@ -222,18 +223,20 @@ bool Membership::improves(const NodeId& id) const {
          table_.relays_in_bucket(common_prefix_bits(self_.id, id)) < limits::fingers_per_bucket;
 }
 
-// Of those that are nobody's siblings and not the last of their bucket: of the fullest bucket the
-// newest, for who has been there long will stay long (Kademlia §2.1). From the little that we see,
-// we belong beside many that have closer ones: at the hard bound they give way to our own siblings.
+// Of those that are nobody's siblings, not the last of our bucket and not the first of theirs: of
+// the fullest bucket the newest, for who has been there long will stay long (Kademlia §2.1). From
+// the little that we see, we belong beside many that have closer ones: at the hard bound they give
+// way to our own siblings.
 const LinkedPeer* Membership::least_missed(const NodeId& newcomer) const {
   const LinkedPeer* const least = newest_of_fullest_bucket(
-      newcomer, [this](const NodeId& peer) { return !are_siblings(peer); });
+      newcomer,
+      [this](const LinkedPeer& peer) { return !peer.is_needed && !are_siblings(peer.id); });
   if (least != nullptr || table_.relays() < options_.limits.links_hard_max ||
       !table_.is_sibling(newcomer)) {
     return least;
   }
-  return newest_of_fullest_bucket(newcomer,
-                                  [this](const NodeId& peer) { return !table_.is_sibling(peer); });
+  return newest_of_fullest_bucket(
+      newcomer, [this](const LinkedPeer& peer) { return !table_.is_sibling(peer.id); });
 }
 
 template <class MayGo>
@@ -243,7 +246,7 @@ const LinkedPeer* Membership::newest_of_fullest_bucket(const NodeId& newcomer, M
   for (const LinkedPeer& peer : table_.peers()) {
     if (!peer.relays || peer.kept || peer.id == newcomer) continue;
     const std::size_t in_bucket = table_.relays_in_bucket(common_prefix_bits(self_.id, peer.id));
-    if (in_bucket < std::max<std::size_t>(fullest, 2) || !may_go(peer.id)) continue;
+    if (in_bucket < std::max<std::size_t>(fullest, 2) || !may_go(peer)) continue;
     if (least == nullptr || in_bucket > fullest || peer.since > least->since) {
       fullest = in_bucket;
       least = &peer;
@@ -335,7 +338,8 @@ void Membership::handle(const NeighbourContacts& contacts, const NodeId* from, b
     table_.learn(contact, true);
     if (!peer->relays) {
       // A leaf that turns relay asks for a relay's place.
-      if (!has_place_for(*from, true)) return out.wish(CloseWish{peer->link, CloseReason::busy});
+      if (!has_place_for(*from, true, false))
+        return out.wish(CloseWish{peer->link, CloseReason::busy});
       const bool was_full = table_.relays() >= options_.limits.links_max;
       table_.set_relays(*from, true);
       announce(*contact, out);
@@ -479,7 +483,7 @@ void Membership::connect(const NodeId& to, TimePoint now, Outbox& out) {
   if (connects_.size() >= limits::connects_max) {
     return out.notify(NotifyWish::ConnectDone{to, Error::queue_full});
   }
-  if (std::ranges::find(connects_, to, &Connecting::to) != connects_.end()) return;
+  if (is_asked_for(to)) return;
   connects_.push_back({.to = to, .deadline = now + limits::dial_timeout + limits::lookup_timeout});
   shunned_.erase(to);
   const ContactPtr contact = table_.contact(to);
@@ -500,6 +504,10 @@ void Membership::disconnect(const NodeId& peer, TimePoint now, Outbox& out) {
   out.wish(CloseWish{found->link, CloseReason::disconnected});
 }
 
+bool Membership::is_asked_for(const NodeId& id) const {
+  return std::ranges::find(connects_, id, &Connecting::to) != connects_.end();
+}
+
 void Membership::end_connect(const NodeId& to, std::optional<Error> error, Outbox& out) {
   const auto at = std::ranges::find(connects_, to, &Connecting::to);
   if (at == connects_.end()) return;
@@ -509,6 +517,12 @@ void Membership::end_connect(const NodeId& to, std::optional<Error> error, Outbo
 }
 
 // ---- What there is ----
+
+bool Membership::needs_link_to(const NodeId& id) const {
+  const bool would_be_first = relays() && table_.relays() > 0 &&
+                              table_.relays_in_bucket(common_prefix_bits(self_.id, id)) == 0;
+  return would_be_first || is_asked_for(id);
+}
 
 std::optional<NodeId> Membership::home() const {
   if (joined_) return std::nullopt;

@@ -94,6 +94,9 @@ class Membership {
   bool relays() const { return !public_addresses_.empty() || !local_addresses_.empty(); }
   /// While we are too new for others to find: a peer by which what is for us should go.
   std::optional<NodeId> home() const;
+  /// Whether the application asked for that node, or it would be our first link into its bucket.
+  /// The very first link of all may be anybody's.
+  bool needs_link_to(const NodeId& id) const;
   /// Our record, for a peer at that host: only one on this machine hears of loopback addresses.
   const Bytes& own_contact(std::string_view remote_host) const;
   std::vector<Bytes> peer_cache() const;
@@ -134,7 +137,7 @@ class Membership {
   bool is_local_network() const;
 
   // Links that others ask of us.
-  bool has_place_for(const NodeId& id, bool relays) const;
+  bool has_place_for(const NodeId& id, bool relays, bool is_needed) const;
   bool improves(const NodeId& id) const;
   bool are_siblings(const NodeId& id) const;
   const LinkedPeer* least_missed(const NodeId& newcomer) const;
@@ -171,6 +174,7 @@ class Membership {
   void judge_joined(TimePoint now, Outbox& out);
   void connect_as_answered(const NodeId& to, const LookupAnswer& answer, TimePoint now,
                            Outbox& out);
+  bool is_asked_for(const NodeId& id) const;
   void end_connect(const NodeId& to, std::optional<Error> error, Outbox& out);
   void arm(TimePoint now);
 

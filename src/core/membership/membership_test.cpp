@@ -786,6 +786,59 @@ TEST_F(MembershipRoom, WhoImprovesUsTakesThePlaceOfTheLeastMissed) {
   }
 }
 
+TEST_F(MembershipRoom, WhoHasNobodyElseTakesThePlaceOfALuxury) {
+  start({.limits = {.links_max = 20, .links_hard_max = 24}});
+  std::vector<Peer> peers;
+  for (int i = 0; i < 300; ++i) peers.push_back(up());
+  closes.clear();
+  const auto far_relay = [&] {  // nobody's sibling
+    for (;;) {
+      const Identity relay = somebody();
+      if (common_prefix_bits(self.id, relay.id) == 0 &&
+          !table.is_among_closest(self.id, relay.id, limits::siblings))
+        return relay;
+    }
+  };
+  const auto knock = [&](const Identity& relay, bool is_needed) {
+    const LinkId link{++last_link};
+    membership->handle(LinkUp{.link = link,
+                              .id = relay.id,
+                              .key = relay.keys.public_key,
+                              .remote_host = "10.9.9.9",
+                              .contact = record(relay, {"ws://10.9.9.9:80"}),
+                              .is_needed = is_needed},
+                       now, out);
+    settle();
+  };
+  const Identity other = far_relay();
+  knock(other, false);
+  ASSERT_THAT(closes, SizeIs(1));
+  EXPECT_EQ(closes.back().reason, CloseReason::busy);
+  const Identity needy = far_relay();
+  knock(needy, true);
+  ASSERT_THAT(closes, SizeIs(2));
+  EXPECT_EQ(closes.back().reason, CloseReason::surplus);
+  EXPECT_NE(table.find(needy.id), nullptr);
+  EXPECT_NE(closes.back().link, table.find(needy.id)->link);
+}
+
+TEST_F(MembershipRoom, SaysThatItNeedsALinkIntoAnEmptyBucket) {
+  start({.advertise = {address("ws://10.0.0.9:80")}});
+  const Identity first = somebody();
+  EXPECT_FALSE(membership->needs_link_to(first.id)) << "any will do as the first of all";
+  up(first, record(first, {"ws://10.0.0.1:80"}));
+  const int taken = common_prefix_bits(self.id, first.id);
+  for (int i = 0; i < 20; ++i) {
+    const NodeId id = somebody().id;
+    EXPECT_EQ(membership->needs_link_to(id), common_prefix_bits(self.id, id) != taken);
+  }
+  NodeId beside = first.id;
+  beside.bytes.back() ^= 1;
+  EXPECT_FALSE(membership->needs_link_to(beside));
+  membership->connect(beside, now, out);
+  EXPECT_TRUE(membership->needs_link_to(beside)) << "the application wants this one";
+}
+
 TEST_F(MembershipRoom, TheCacheHasTheOldestFirstAndItsBound) {
   const Identity old = somebody();
   const Bytes old_record = record(old, {"ws://10.77.0.1:80"});

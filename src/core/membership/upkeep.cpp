@@ -160,9 +160,8 @@ bool Membership::is_dialing(const NodeId& id) const {
 // False where it must wait for another dial's end (which settles again), or can't be done.
 bool Membership::dial(const Contact& contact, TimePoint now, Outbox& out) {
   if (dialing(Purpose::contact) >= limits::dials_in_flight_max) return false;
-  const bool is_asked_for =
-      std::ranges::find(connects_, contact.id, &Connecting::to) != connects_.end();
-  if (!is_asked_for && !has_place_for(contact.id, true)) return false;
+  const bool has_place = has_place_for(contact.id, true, needs_link_to(contact.id));
+  if (!has_place && !is_asked_for(contact.id)) return false;
   std::vector<Address> addresses;
   for (const Address& address : contact.record.addresses) {
     const Reach reach = address.reach();

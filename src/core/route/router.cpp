@@ -37,13 +37,15 @@ Router::Router(const Table& table, Random random, std::uint64_t notices_per_seco
       notices_per_second_(notices_per_second),
       notices_(noticed_sources_max) {}
 
-// The linked peer that is closest to the goal, if it may be the next hop.
+// The linked peer that is closest to the goal, if it may be the next hop. The source never is: a
+// lookup asks for others, and what comes by a way around has left the source's best way for a
+// reason.
 const LinkedPeer* Router::next_to(const NodeId& goal, const Envelope& envelope) const {
   if (!envelope.closest) {
     if (const LinkedPeer* const direct = table_.find(goal)) return direct;
   }
   const LinkedPeer* best = table_.closest_relay(goal);
-  if (best != nullptr && envelope.closest && best->id == envelope.source) {
+  if (best != nullptr && best->id == envelope.source) {
     best = table_.closest_relay(goal, std::array{envelope.source});
   }
   return best;

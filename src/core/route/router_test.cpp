@@ -146,14 +146,16 @@ TEST(Router, ALinkToTheTargetItselfIsTaken) {
   }
 }
 
-TEST(Router, WhoAsksForTheClosestIsNotAsked) {
+TEST(Router, NothingGoesBackToItsSource) {
   Node node{4};
   Envelope question = node.envelope_to(node.random.id());
-  question.closest = true;
   question.source = beside(question.target, 100, node.random);
   const NodeId second = beside(question.target, 50, node.random);
   node.add(question.source);
-  EXPECT_EQ(node.router.step(question).act, Act::deliver);
+  EXPECT_EQ(node.router.step(question).reason, DropReason::dead_end);
+  question.closest = true;
+  EXPECT_EQ(node.router.step(question).act, Act::deliver)
+      << "who asks for the closest wants others";
   const LinkId link = node.add(second);
   const Step step = node.router.step(question);
   ASSERT_EQ(step.act, Act::forward);

@@ -29,7 +29,7 @@ enum class EnvelopeKind : std::uint8_t {
 //   | 20B via (if flag) | 20B home (if flag) | body (the rest)
 //
 // flags: 0x01 closest: deliver to whoever finds nobody closer (else: exactly the target, or a dead
-//             end). The source is never a next hop of such an envelope, for it asks for others.
+//             end). The source is never a next hop.
 //        0x02 via: go there first; whoever finds nobody closer to it takes the field away.
 //        0x04 home: what answers the source goes by this node (a via for the way back), as the
 //             source is too new for others to find.

@@ -76,6 +76,9 @@ struct Introduction {
 
 enum Feature : std::uint32_t {
   feature_relays = 1u << 0,  ///< forwards envelopes of others
+  /// Of a dialer: it has no other link into that bucket, so without this one its way to everybody
+  /// there ends; or its application asked for this one.
+  feature_needs_link = 1u << 1,
 };
 
 Decoded<Introduction> decode_introduction(BytesView payload);
