@@ -315,7 +315,8 @@ void Membership::learn(BytesView encoded, bool from_local, TimePoint now, Outbox
   if (contact->is_local() && !from_local) return out.drop(DropReason::contact_unwanted);
   if (is_shunned(contact->id, now) && table_.contact(contact->id) == nullptr) return;
   const std::size_t before = table_.contacts();
-  const bool was_known = table_.contact(contact->id) != nullptr;
+  const bool was_known =
+      table_.contact(contact->id) != nullptr || table_.find(contact->id) != nullptr;
   if (table_.learn(contact, false)) dirty_ = true;
   // It, or one that it displaced.
   if (!was_known && table_.contacts() == before) out.drop(DropReason::contact_limit);
@@ -545,7 +546,7 @@ std::vector<Bytes> Membership::peer_cache() const {
   for (const LinkedPeer* peer : oldest_first) cache.push_back(peer->contact->encoded);
   for (int bucket = 0; bucket < table_.buckets(); ++bucket) {
     for (const ContactPtr& contact : table_.contacts_in_bucket(bucket)) {
-      if (table_.find(contact->id) == nullptr) cache.push_back(contact->encoded);
+      cache.push_back(contact->encoded);
     }
   }
   // Alone, what we started from is the best there is.

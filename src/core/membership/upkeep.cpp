@@ -93,10 +93,7 @@ void Membership::want_fingers(TimePoint now, Outbox& out) {
       if (is_luxury && table_.relays() >= budget - budget / spare_share) return;
       std::vector<ContactPtr> candidates;
       for (const ContactPtr& contact : table_.contacts_in_bucket(bucket)) {
-        if (table_.find(contact->id) == nullptr && !is_shunned(contact->id, now) &&
-            contact->is_dialable()) {
-          candidates.push_back(contact);
-        }
+        if (!is_shunned(contact->id, now) && contact->is_dialable()) candidates.push_back(contact);
       }
       const auto under_way = static_cast<std::size_t>(std::ranges::count_if(
           candidates, [&](const ContactPtr& contact) { return is_dialing(contact->id); }));

@@ -80,6 +80,12 @@ bool Table::add(LinkedPeer peer) {
   if (peer.relays) {
     relay_ids_.insert(std::ranges::lower_bound(relay_ids_, peer.id), peer.id);
   }
+  const ContactPtr heard = contact(peer.id);
+  if (heard != nullptr &&
+      (peer.contact == nullptr || peer.contact->record.sequence < heard->record.sequence)) {
+    peer.contact = heard;
+  }
+  forget(peer.id);
   peers_.insert(peers_.begin() + static_cast<std::ptrdiff_t>(at), std::move(peer));
   return true;
 }
@@ -88,7 +94,10 @@ bool Table::remove(const NodeId& peer) {
   const std::size_t at = place_of(peer);
   if (at == peers_.size() || peers_[at].id != peer) return false;
   set_relays(peer, false);
+  const ContactPtr contact = std::move(peers_[at].contact);
   peers_.erase(peers_.begin() + static_cast<std::ptrdiff_t>(at));
+  // Whoever dialed whom, it was there, and may be again.
+  if (contact != nullptr && contact->is_dialable()) learn(contact, true);
   return true;
 }
 
@@ -167,11 +176,13 @@ int Table::sibling_depth() const {
 
 bool Table::learn(const ContactPtr& contact, bool from_experience) {
   if (contact->id == self_) return false;
+  const auto is_newer_than = [&contact](const ContactPtr& old) {
+    return old == nullptr || old->record.sequence < contact->record.sequence;
+  };
   if (LinkedPeer* const peer = find(contact->id)) {
-    if (peer->contact != nullptr && peer->contact->record.sequence >= contact->record.sequence) {
-      return false;
-    }
+    if (!is_newer_than(peer->contact)) return false;
     peer->contact = contact;
+    return true;
   }
   const auto index = static_cast<std::size_t>(common_prefix_bits(self_, contact->id));
   if (index >= buckets_.size()) buckets_.resize(index + 1);
@@ -179,30 +190,23 @@ bool Table::learn(const ContactPtr& contact, bool from_experience) {
   const auto known =
       std::ranges::find(bucket, contact->id, [](const ContactPtr& c) { return c->id; });
   if (known != bucket.end()) {
-    if ((*known)->record.sequence >= contact->record.sequence) return false;
+    if (!is_newer_than(*known)) return false;
     *known = contact;
     return true;
   }
   if (!from_experience && crowds(bucket, *contact)) return false;
-  // The bound is for those not linked: peers are bounded by the links.
-  const auto is_unlinked = [this](const ContactPtr& c) { return find(c->id) == nullptr; };
-  if (static_cast<std::size_t>(std::ranges::count_if(bucket, is_unlinked)) >=
-      limits::contacts_per_bucket) {
-    // One that we have met, or that belongs beside us, takes the place of the one farthest from us.
-    if (!from_experience && !is_sibling(contact->id)) return false;
-    auto victim = bucket.end();
-    for (auto at = bucket.begin(); at != bucket.end(); ++at) {
-      if (is_unlinked(*at) &&
-          (victim == bucket.end() || is_closer((*victim)->id, (*at)->id, self_))) {
-        victim = at;
-      }
-    }
-    if (!from_experience && !is_closer(contact->id, (*victim)->id, self_)) return false;
-    *victim = contact;
+  if (bucket.size() < limits::contacts_per_bucket) {
+    bucket.push_back(contact);
+    ++contact_count_;
     return true;
   }
-  bucket.push_back(contact);
-  ++contact_count_;
+  // One that we have met, or that belongs beside us, takes the place of the one farthest from us.
+  if (!from_experience && !is_sibling(contact->id)) return false;
+  const auto farthest = std::ranges::max_element(
+      bucket,
+      [this](const ContactPtr& a, const ContactPtr& b) { return is_closer(a->id, b->id, self_); });
+  if (!from_experience && !is_closer(contact->id, (*farthest)->id, self_)) return false;
+  *farthest = contact;
   return true;
 }
 
@@ -238,7 +242,7 @@ std::vector<ContactPtr> Table::closest_contacts(const NodeId& target, std::size_
   if (!only_linked) {
     for (const std::vector<ContactPtr>& bucket : buckets_) {
       for (const ContactPtr& contact : bucket) {
-        if (contact->is_dialable() && find(contact->id) == nullptr) all.push_back(contact);
+        if (contact->is_dialable()) all.push_back(contact);
       }
     }
   }

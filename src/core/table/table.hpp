@@ -5,8 +5,7 @@
 // goes is route's.
 //
 // Unlike Kademlia (Maymounkov and Mazières 2002, §2.2) our buckets hold two things apart: links,
-// which are what routes, and contacts, which are hearsay until dialed. Hearsay never evicts
-// experience.
+// which are what routes, and contacts, whom we could dial. Hearsay never evicts experience.
 #pragma once
 
 #include <cstdint>
@@ -57,6 +56,7 @@ class Table {
 
   /// False if the peer is there already.
   bool add(LinkedPeer peer);
+  /// It stays known as a contact, if it can be dialed.
   bool remove(const NodeId& peer);
   LinkedPeer* find(const NodeId& peer);
   const LinkedPeer* find(const NodeId& peer) const;
@@ -98,6 +98,7 @@ class Table {
   void forget(const NodeId& id);
   /// The newest record, of peers and contacts alike; null if unknown.
   ContactPtr contact(const NodeId& id) const;
+  /// Of those not linked.
   std::size_t contacts() const { return contact_count_; }
   std::span<const ContactPtr> contacts_in_bucket(int bucket) const;
 
@@ -116,8 +117,9 @@ class Table {
   std::vector<LinkedPeer> peers_;  // sorted by id
   std::vector<NodeId> relay_ids_;  // sorted; those of peers_ that relay
 
-  // By common prefix. The bound is limits::contacts_per_bucket each; deep buckets are empty, for
-  // ids are uniform: about log2 of the network's size have any.
+  // Of those not linked, by common prefix: a peer's record is with the peer. The bound is
+  // limits::contacts_per_bucket each; deep buckets are empty, for ids are uniform: about log2 of
+  // the network's size have any.
   std::vector<std::vector<ContactPtr>> buckets_;
   std::size_t contact_count_ = 0;
 };

@@ -365,6 +365,29 @@ TEST(Contacts, PeersTakeNoRoomFromStrangers) {
   EXPECT_FALSE(table.learn(contact_of(beside(table.self(), 3, random)), false));
 }
 
+TEST(Contacts, WhoeverWasLinkedIsRememberedAndTheBucketKeepsItsBound) {
+  Random random{18};
+  Table table = table_with_siblings(random);
+  const auto linked = [&](std::string address) {
+    LinkedPeer peer = relay(beside(table.self(), 3, random));
+    peer.contact = contact_of(peer.id, std::move(address));
+    const NodeId id = peer.id;
+    table.add(std::move(peer));
+    return id;
+  };
+  const NodeId dialable = linked("ws://10.0.0.1:80");
+  const NodeId guest = linked("");
+  EXPECT_EQ(table.contacts(), 0u);
+  table.remove(dialable);
+  table.remove(guest);
+  EXPECT_THAT(ids_of(table.contacts_in_bucket(3)), ElementsAre(dialable));
+  table.add(relay(dialable));
+  EXPECT_EQ(table.contacts(), 0u);
+  EXPECT_NE(table.find(dialable)->contact, nullptr) << "what we had heard of it";
+  for (int i = 0; i < 30; ++i) table.remove(linked("ws://10.0.0.1:80"));
+  EXPECT_EQ(table.contacts(), limits::contacts_per_bucket);
+}
+
 TEST(Contacts, OneSubnetHasFewPlacesInABucket) {
   Random random{18};
   Table table = table_with_siblings(random);
