@@ -62,6 +62,7 @@ void Membership::handle(const DialBackResult& result, const NodeId& from, TimePo
 void Membership::handle(const DialBack& request, const NodeId& from, std::string_view host,
                         TimePoint now, Outbox& out) {
   static_cast<void>(now);
+  if (!running_) return;
   const bool already =
       std::ranges::any_of(dials_, [&](const auto& entry) { return entry.second.asker == from; });
   if (already || request.port == 0 || dialing(Purpose::probe) >= limits::probes_max) {

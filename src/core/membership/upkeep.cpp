@@ -43,7 +43,8 @@ void Membership::settle(TimePoint now, Outbox& out) {
     bootstrap(now, out);
   } else {
     to_bootstrap_.clear();
-    if (!self_looked_up_ && !is_asking(Question::self)) {
+    // Leaves can't be asked.
+    if (!self_looked_up_ && table_.relays() > 0 && !is_asking(Question::self)) {
       look_up(Question::self, self_.id, now, out);
     }
     for (Connecting& connecting : connects_) {
