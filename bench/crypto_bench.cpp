@@ -5,6 +5,7 @@
 
 #include "core/crypto/identity.hpp"
 #include "core/noise/handshake.hpp"
+#include "runtime/native_crypto.hpp"
 #include "sodium/sodium_crypto.hpp"
 
 namespace peer_relay {
@@ -18,8 +19,9 @@ using noise::Role;
 
 constexpr std::int64_t batch_bytes = 65'535 - tag_bytes;
 
+template <class CryptoKind>
 void seal_in_place(benchmark::State& state) {
-  SodiumCrypto crypto;
+  CryptoKind crypto;
   const auto size = static_cast<std::size_t>(state.range(0));
   Cipher cipher{Key{{1}, crypto}};
   Bytes buffer(size + tag_bytes);
@@ -28,10 +30,12 @@ void seal_in_place(benchmark::State& state) {
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(seal_in_place)->Arg(100)->Arg(1024)->Arg(batch_bytes);
+BENCHMARK(seal_in_place<SodiumCrypto>)->Arg(100)->Arg(1024)->Arg(batch_bytes);
+BENCHMARK(seal_in_place<NativeCrypto>)->Arg(100)->Arg(1024)->Arg(batch_bytes);
 
+template <class CryptoKind>
 void open(benchmark::State& state) {
-  SodiumCrypto crypto;
+  CryptoKind crypto;
   const auto size = static_cast<std::size_t>(state.range(0));
   const Key key{{1}, crypto};
   Bytes sealed(size + tag_bytes);
@@ -40,7 +44,8 @@ void open(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(key.open(0, {}, sealed, plain));
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(open)->Arg(100)->Arg(1024)->Arg(batch_bytes);
+BENCHMARK(open<SodiumCrypto>)->Arg(100)->Arg(1024)->Arg(batch_bytes);
+BENCHMARK(open<NativeCrypto>)->Arg(100)->Arg(1024)->Arg(batch_bytes);
 
 void sign(benchmark::State& state) {
   SodiumCrypto crypto;

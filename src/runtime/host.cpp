@@ -21,10 +21,10 @@
 
 #include "base/ring.hpp"
 #include "core/engine/drive.hpp"
+#include "runtime/native_crypto.hpp"
 #include "runtime/options.hpp"
 #include "runtime/state_dir.hpp"
 #include "sodium/key_file.hpp"
-#include "sodium/sodium_crypto.hpp"
 #include "transport/websocket/websocket_transport.hpp"
 
 namespace peer_relay {
@@ -133,7 +133,7 @@ class AsioHost final : public Host, private LinkSink {
   void finish();
   void give_up_callbacks();
 
-  SodiumCrypto crypto_;
+  NativeCrypto crypto_;
   Identity identity_;
   NodeEvents events_;
   asio::io_context io_{

@@ -21,9 +21,9 @@ class SodiumCrypto : public Crypto {
   bool to_agreement(const PublicKey& key, AgreementKey& out) final;
   bool agree(const AgreementKey& secret, const AgreementKey& other, AgreementKey& out) final;
   void seal(const SymmetricKey& key, std::uint64_t counter, BytesView associated, BytesView plain,
-            std::uint8_t* out) final;
+            std::uint8_t* out) override;
   bool open(const SymmetricKey& key, std::uint64_t counter, BytesView associated, BytesView sealed,
-            std::uint8_t* out) final;
+            std::uint8_t* out) override;
   bool equal(BytesView a, BytesView b) final;
   void wipe(MutableBytes secret) final;
 };

@@ -402,7 +402,7 @@ void Engine::Rooms::grant(RouteWish wish) {
     Envelope onward = envelope;
     if (step.drop_via) onward.via.reset();
     if (step.set_via) onward.via = step.set_via;
-    if (transmit(step.link, onward)) return links.recycle(std::move(wish.body));
+    if (transmit(step.link, onward)) return;
     out.drop(DropReason::queue_full);
   } else if (step.act == Step::Act::deliver) {
     // A lookup for which nobody is closer than ourselves: there is nobody to learn of.
