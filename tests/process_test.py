@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -229,6 +230,44 @@ class Tls(processes.TestCase):
         sent = run("send", "--bootstrap", relay.url, "--tls-ca", cert, "--join-timeout", "2s",
                    "ab" * 20, "hello")
         self.assertEqual(sent.returncode, 1, sent.stdout)
+
+
+class Doors(processes.TestCase):
+    """What the listening port takes, beside what most use."""
+
+    def test_a_message_over_ipv6(self):
+        try:
+            with socket.socket(socket.AF_INET6) as probe:
+                probe.bind(("::1", 0))
+        except OSError:
+            self.skipTest("this machine has no ::1")
+        relay = self.node("relay", host="::1")
+        self.assertRegex(relay.url, r"^ws://\[::1\]:\d+$")
+        listener = self.process("listen", "--json", "--bootstrap", relay.url)
+        id = listener.event(lambda line: line.get("ready"))["id"]
+        sent = run("send", "--bootstrap", relay.url, id, "by six")
+        self.assertEqual(sent.returncode, 0, sent.stderr)
+        self.assertEqual(listener.event(lambda line: "from" in line)["msg"], "by six")
+
+    def ask(self, relay, *headers):
+        """The status line that an HTTP request gets."""
+        host, port = relay.url.removeprefix("ws://").split(":")
+        request = ["GET / HTTP/1.1", f"Host: {host}", *headers, "", ""]
+        with socket.create_connection((host, int(port)), PATIENCE) as door:
+            door.sendall("\r\n".join(request).encode())
+            with door.makefile("rb") as answer:
+                return answer.readline().decode().split(" ", 1)[1].strip()
+
+    def test_pages_of_other_origins_stay_outside(self):
+        relay = self.node("relay", "--origin", "https://app.example")
+        upgrade = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+        self.assertRegex(self.ask(relay, *upgrade, "Origin: https://app.example"), "^101")
+        self.assertRegex(self.ask(relay, *upgrade, "Origin: https://evil.example"), "^403")
+        self.assertRegex(self.ask(relay, *upgrade), "^101", "what is no browser names none")
+
+    def test_a_plain_request_gets_a_short_answer(self):
+        self.assertRegex(self.ask(self.node("relay")), "^426")
 
 
 class Thirty(processes.TestCase):
