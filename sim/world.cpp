@@ -116,7 +116,7 @@ World::~World() = default;
 
 // ---- Nodes ----------------------------------------------------------------------------------
 
-NodeNumber World::add(NodeSpec spec) {
+NodeNumber World::add(const NodeSpec& spec) {
   const NodeNumber number = nodes_.size();
   auto node = std::make_unique<Node>();
   node->world = this;
@@ -124,11 +124,11 @@ NodeNumber World::add(NodeSpec spec) {
   node->identity =
       spec.identity ? identity_from_seed(*spec.identity, *crypto_) : make_identity(*crypto_);
   nodes_.push_back(std::move(node));
-  start(number, std::move(spec));
+  start(number, spec);
   return number;
 }
 
-void World::start(NodeNumber number, NodeSpec spec) {
+void World::start(NodeNumber number, const NodeSpec& spec) {
   Node& node = *nodes_[number];
   node.spec = spec;
   ++node.life;
@@ -196,7 +196,7 @@ void World::unplug(NodeNumber number) {
   ++nodes_[number]->life;
 }
 
-void World::restart(NodeNumber number, NodeSpec spec) { start(number, std::move(spec)); }
+void World::restart(NodeNumber number, const NodeSpec& spec) { start(number, spec); }
 
 void World::shut_down(NodeNumber number) {
   nodes_[number]->engine->shut_down(now_);
@@ -382,7 +382,7 @@ void World::dial(NodeNumber from, DialId dial, const Address& address) {
     channel->latency = there;
     channel->ends[0].node = from;
     channel->ends[0].link = LinkId{++next_link_};
-    channel->ends[1].node = *to;
+    channel->ends[1].node = to;
     channel->ends[1].link = LinkId{++next_link_};
     channel->ends[1].is_open = true;
     listener.channels.emplace(channel->ends[1].link, channel);

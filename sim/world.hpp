@@ -58,7 +58,7 @@ class World {
 
   // ---- Nodes --------------------------------------------------------------------------------
 
-  NodeNumber add(NodeSpec spec = {});
+  NodeNumber add(const NodeSpec& spec = {});
   /// A network of so many, each bootstrapped off one random earlier one, and settled.
   void grow(std::size_t count, Duration settle_for);
   /// As SIGKILL: the machine closes the connections, nobody says goodbye.
@@ -66,7 +66,7 @@ class World {
   /// As a power cut: nobody hears anything of it, ever.
   void unplug(NodeNumber node);
   /// Back with the same identity and address; a killed one only.
-  void restart(NodeNumber node, NodeSpec spec);
+  void restart(NodeNumber node, const NodeSpec& spec);
   void shut_down(NodeNumber node);
 
   std::size_t size() const { return nodes_.size(); }
@@ -155,7 +155,7 @@ class World {
 
   void later(Duration wait, std::function<void()> happen);
   void drive(NodeNumber node);
-  void start(NodeNumber node, NodeSpec spec);
+  void start(NodeNumber node, const NodeSpec& spec);
   void dial(NodeNumber from, DialId dial, const Address& address);
   void transmit(NodeNumber from, LinkId link, Bytes batch);
   void close(NodeNumber from, LinkId link, CloseReason reason);

@@ -57,6 +57,8 @@ Loop::Loop() {
 
 Loop::~Loop() {
   ending_ = true;
+  // It is blocked in all threads, and waited for in that one.
+  // NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread)
   pthread_kill(signal_thread_.native_handle(), SIGTERM);
   signal_thread_.join();
   pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);

@@ -51,7 +51,7 @@ std::expected<Payload, std::string> payload_in(const Json& request) {
   return Payload::of_bytes(*bytes);
 }
 
-Json granted(Json members) {
+Json granted(const Json& members) {
   Json answer = {{"ok", true}};
   answer.update(members);
   return answer;

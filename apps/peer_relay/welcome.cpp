@@ -100,7 +100,7 @@ std::string welcome(const Node& node, const ServerOptions& options, bool colors)
 }
 
 std::string explanation(const StartError& error, const NodeOptions& options) {
-  const std::string detail =
+  std::string detail =
       error.detail.empty() ? std::string{describe(error.error)} : escaped(error.detail, 400);
   switch (error.error) {
     case Error::state_in_use:

@@ -195,8 +195,8 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
   if (!checked) return std::move(checked.error());
   if (auto error = open_state(options, *checked)) return error;
   auto found = identity(options);
-  if (!found) return std::move(found.error());
-  identity_ = std::move(*found);
+  if (!found) return found.error();
+  identity_ = *found;
   id_ = identity_.id;
 
   auto websocket =
@@ -317,7 +317,7 @@ void AsioHost::read_mail() {
     bytes += order_cost_bytes;
     if (const auto* message = std::get_if<SendOrder>(&order))
       bytes += message->payload.bytes.size();
-    std::visit([this](auto&& each) { obey(std::move(each)); }, std::move(order));
+    std::visit([this](auto& each) { obey(std::move(each)); }, order);
   }
   settle();
   if (orders_done_ < orders_.size()) asio::post(io_, [this] { read_mail(); });
@@ -430,7 +430,7 @@ void AsioHost::settle() {
 }
 
 void AsioHost::perform(Action&& action) {
-  std::visit([this](auto&& each) { act(std::move(each)); }, std::move(action));
+  std::visit([this](auto& each) { act(std::move(each)); }, action);
 }
 
 void AsioHost::act(Transmit&& action) {
@@ -483,7 +483,8 @@ void AsioHost::tell_all() {
   if (telling_) return;
   telling_ = true;
   while (!to_tell_.empty()) {
-    std::visit([this](auto&& each) { tell(std::move(each)); }, to_tell_.pop());
+    auto next = to_tell_.pop();
+    std::visit([this](auto& each) { tell(std::move(each)); }, next);
   }
   telling_ = false;
 }

@@ -38,8 +38,9 @@ std::optional<Bytes> bytes_from_hex(std::string_view text) {
   Bytes out;
   for (; !text.empty(); text.remove_prefix(2)) {
     std::uint8_t byte = 0;
-    const char* const end = text.data() + 2;
-    if (std::from_chars(text.data(), end, byte, 16).ptr != end) return std::nullopt;
+    const std::string_view digits = text.substr(0, 2);
+    const char* const end = digits.data() + digits.size();
+    if (std::from_chars(digits.data(), end, byte, 16).ptr != end) return std::nullopt;
     out.push_back(byte);
   }
   return out;

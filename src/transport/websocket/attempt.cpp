@@ -9,7 +9,7 @@ void Attempts::call_off_all() {
   for (Attempt* attempt : all_) attempt->call_off();
 }
 
-Attempt::Attempt(std::shared_ptr<Attempts> attempts, Executor executor)
+Attempt::Attempt(std::shared_ptr<Attempts> attempts, const Executor& executor)
     : attempts_(std::move(attempts)), deadline_(executor) {
   attempts_->all_.insert(this);
 }

@@ -27,7 +27,7 @@ class Attempts {
 /// watched lives as long as the attempt, or until another is watched.
 class Attempt {
  public:
-  Attempt(std::shared_ptr<Attempts> attempts, Executor executor);
+  Attempt(std::shared_ptr<Attempts> attempts, const Executor& executor);
   ~Attempt();
   Attempt(const Attempt&) = delete;
   Attempt& operator=(const Attempt&) = delete;
