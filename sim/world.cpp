@@ -155,7 +155,7 @@ void World::grow(std::size_t count, Duration settle_for) {
   for (std::size_t i = 0; i < count; ++i) {
     NodeSpec spec;
     if (!nodes_.empty()) spec.bootstrap = {random_.below(nodes_.size())};
-    add(std::move(spec));
+    add(spec);
     run_for(std::chrono::milliseconds{100});
   }
   run_for(settle_for);
