@@ -21,6 +21,9 @@ install(FILES ${PROJECT_BINARY_DIR}/peer_relayConfig.cmake
 
 if(TARGET peer-relay)
   install(TARGETS peer-relay)
+  if(TARGET peer-relay-sim)
+    install(TARGETS peer-relay-sim)
+  endif()
   file(GLOB man_pages CONFIGURE_DEPENDS docs/man/*.1)
   if(man_pages)
     install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

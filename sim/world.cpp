@@ -2,8 +2,12 @@
 #include "world.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
+#include <numbers>
+#include <utility>
 
 #include "core/engine/drive.hpp"
 
@@ -33,12 +37,14 @@ struct World::Channel {
     LinkId link{};
     bool is_open = false;
     TimePoint last_arrival{};  // links are ordered
+    TimePoint busy_until{};    // slow ones: when what was sent so far has left
   };
   End ends[2];
   Duration latency{};
   bool is_dark = false;
   bool is_stalled = false;
-  std::vector<std::function<void()>> held;  // while stalled
+  std::vector<Happening> held;         // while stalled
+  std::uint64_t bytes_per_second = 0;  // 0: as much as there is
 };
 
 struct World::Node {
@@ -90,18 +96,28 @@ struct World::Node {
                std::move(notify.event));
   }
 
-  void note(Message message) { inbox.push_back(std::move(message)); }
+  void note(Message message) {
+    if (world->audience_ != nullptr) return world->audience_->message(number, message);
+    inbox.push_back(std::move(message));
+  }
   void note(const NotifyWish::SendDone& done) {
+    if (world->audience_ != nullptr) {
+      return world->audience_->sent(number, done.message, done.result);
+    }
     if (!results.emplace(done.message, done.result).second) {
       std::fprintf(stderr, "a send ended twice\n");
       std::abort();
     }
   }
   void note(const NotifyWish::PeerUp&) {}
-  void note(const NotifyWish::PeerLost& peer) { lost.push_back(peer); }
+  void note(const NotifyWish::PeerLost& peer) {
+    if (world->audience_ == nullptr) lost.push_back(peer);
+  }
   void note(const NotifyWish::ConnectDone& done) { connect_done = done; }
   void note(const NotifyWish::Traced& traced) { hops.push_back(traced.hop); }
-  void note(Problem problem) { problems.push_back(std::move(problem)); }
+  void note(Problem problem) {
+    if (world->audience_ == nullptr) problems.push_back(std::move(problem));
+  }
   void note(const NotifyWish::Joined&) {}
 };
 
@@ -147,6 +163,7 @@ void World::start(NodeNumber number, const NodeSpec& spec) {
   options.unix_ms_at_zero = unix_ms_at_zero;
   node.engine =
       std::make_unique<Engine>(std::move(options), node.identity, *crypto_, random_.next(), now_);
+  if (spec.liar) node.engine->set_liar(spec.liar);
   node.engine->start(now_);
   drive(number);
 }
@@ -278,6 +295,7 @@ Stats World::total() const {
     total.envelopes_arrived += stats.envelopes_arrived;
     total.envelopes_relayed += stats.envelopes_relayed;
     total.transmissions += stats.transmissions;
+    total.hops_arrived += stats.hops_arrived;
     total.lookups += stats.lookups;
     total.lookups_answered += stats.lookups_answered;
     total.links_opened += stats.links_opened;
@@ -341,17 +359,72 @@ void World::cut(NodeNumber a, NodeNumber b) {
 
 void World::forbid(NodeNumber a, NodeNumber b) { forbidden_.emplace_back(a, b); }
 
+namespace {
+
+struct Place {
+  double x = 0;
+  double y = 0;
+  double detour = 0;  // ms
+};
+
+Place place_of(std::uint64_t seed, NodeNumber node) {
+  Random random{seed ^ (node * 0x9e3779b97f4a7c15) ^ 0x5eed};
+  const auto unit = [&random] { return static_cast<double>(random.next() >> 11) * 0x1p-53; };
+  const double x = unit();
+  const double y = unit();
+  // Box and Muller; the smallest is not zero.
+  const double normal =
+      std::sqrt(-2 * std::log(1 - unit())) * std::cos(2 * std::numbers::pi * unit());
+  return {.x = x, .y = y, .detour = 4 * std::exp(0.8 * normal)};
+}
+
+}  // namespace
+
+bool World::is_slow(NodeNumber a, NodeNumber b) const {
+  const auto [low, high] = std::minmax(a, b);
+  Random pair{seed_ ^ (low * 0x9e3779b97f4a7c15) ^ (high << 20) ^ 0x510};
+  return pair.below(1000) < slow_per_mille_;
+}
+
+void World::tear() {
+  is_torn_ = true;
+  for (NodeNumber a = 0; a < nodes_.size(); a += 2) {
+    std::vector<NodeNumber> across;
+    for (const auto& [link, channel] : nodes_[a]->channels) {
+      for (const Channel::End& end : channel->ends) {
+        if (end.node && *end.node % 2 != 0) across.push_back(*end.node);
+      }
+    }
+    for (const NodeNumber b : across) cut(a, b);
+  }
+}
+
 Duration World::latency(NodeNumber a, NodeNumber b) const {
+  if (is_internet_) {
+    const Place one = place_of(seed_, a);
+    const Place other = place_of(seed_, b);
+    const double ms = 80 * std::hypot(one.x - other.x, one.y - other.y) + one.detour + other.detour;
+    return std::chrono::microseconds{static_cast<std::int64_t>(ms * 1000)};
+  }
   const auto [low, high] = std::minmax(a, b);
   Random pair{seed_ ^ (low * 0x9e3779b97f4a7c15) ^ (high << 20)};
   return pair.between(low_, high_);
 }
 
 std::optional<NodeNumber> World::node_at(const Address& address) const {
-  for (const auto& node : nodes_) {
-    if (host_of(node->number) == address.host && address.port == port) return node->number;
+  const std::string_view host = address.host;
+  if (address.port != port || !host.starts_with("10.")) return std::nullopt;
+  NodeNumber number = 0;
+  NodeNumber byte = 0;
+  for (const char c : host.substr(3)) {
+    if (c == '.') {
+      number = (number << 8) + std::exchange(byte, 0);
+    } else {
+      byte = byte * 10 + static_cast<NodeNumber>(c - '0');
+    }
   }
-  return std::nullopt;
+  number = (number << 8) + byte;
+  return number < nodes_.size() && host_of(number) == host ? std::optional{number} : std::nullopt;
 }
 
 void World::dial(NodeNumber from, DialId dial, const Address& address) {
@@ -366,6 +439,7 @@ void World::dial(NodeNumber from, DialId dial, const Address& address) {
   };
   if (!to) return fail(high_, DialError::refused);
   const Duration there = latency(from, *to);
+  if (is_torn_ && from % 2 != *to % 2) return fail(limits::dial_timeout, DialError::timed_out);
   const bool is_forbidden = std::ranges::any_of(forbidden_, [&](const auto& pair) {
     return (pair.first == from && pair.second == *to) || (pair.first == *to && pair.second == from);
   });
@@ -375,11 +449,15 @@ void World::dial(NodeNumber from, DialId dial, const Address& address) {
   }
   later(there, [this, from, to, dial, life, there, fail] {
     Node& listener = *nodes_[*to];
+    if (is_torn_ && from % 2 != *to % 2) return fail(there, DialError::timed_out);
     if (listener.engine == nullptr || !listener.spec.listens) {
       return fail(there, DialError::refused);
     }
     auto channel = std::make_shared<Channel>();
     channel->latency = there;
+    if (slow_per_mille_ > 0 && is_slow(from, *to)) {
+      channel->bytes_per_second = slow_bytes_per_second_;
+    }
     channel->ends[0].node = from;
     channel->ends[0].link = LinkId{++next_link_};
     channel->ends[1].node = to;
@@ -420,6 +498,14 @@ void World::transmit(NodeNumber from, LinkId link, Bytes batch) {
     nodes_[*mine.node]->engine->link_writable(mine.link, now_);
     drive(*mine.node);
   };
+  Duration in_the_way{};
+  if (channel->bytes_per_second > 0) {
+    TimePoint& busy_until = channel->ends[end].busy_until;
+    busy_until =
+        std::max(busy_until, now_) +
+        Duration{static_cast<Duration::rep>(batch.size() * 1'000'000 / channel->bytes_per_second)};
+    in_the_way = busy_until - now_;
+  }
   auto carried = [this, channel, end, batch = std::move(batch)]() mutable {
     arrive(channel, 1 - end, std::move(batch));
   };
@@ -429,10 +515,10 @@ void World::transmit(NodeNumber from, LinkId link, Bytes batch) {
     return;
   }
   Channel::End& other = channel->ends[1 - end];
-  const TimePoint arrival = std::max(now_ + channel->latency, other.last_arrival);
+  const TimePoint arrival = std::max(now_ + in_the_way + channel->latency, other.last_arrival);
   other.last_arrival = arrival;
   later(arrival - now_, std::move(carried));
-  later(std::chrono::microseconds{100}, taken);
+  later(in_the_way + std::chrono::microseconds{100}, taken);
 }
 
 void World::arrive(const std::shared_ptr<Channel>& channel, int end, Bytes message) {
@@ -513,8 +599,9 @@ void World::speak(Stranger& stranger, Bytes message) {
 
 // ---- Time -----------------------------------------------------------------------------------
 
-void World::later(Duration wait, std::function<void()> happen) {
-  events_.push({now_ + wait, next_order_++, std::move(happen)});
+void World::later(Duration wait, Happening happen) {
+  events_.push_back({now_ + wait, next_order_++, std::move(happen)});
+  std::ranges::push_heap(events_, std::less{});
 }
 
 void World::drive(NodeNumber number) {
@@ -524,9 +611,10 @@ void World::drive(NodeNumber number) {
 
 void World::run_for(Duration duration) {
   const TimePoint end = now_ + duration;
-  while (!events_.empty() && events_.top().at <= end) {
-    Event event = events_.top();
-    events_.pop();
+  while (!events_.empty() && events_.front().at <= end) {
+    std::ranges::pop_heap(events_, std::less{});
+    Event event = std::move(events_.back());
+    events_.pop_back();
     now_ = event.at;
     event.happen();
   }

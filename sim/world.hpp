@@ -13,7 +13,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <queue>
 #include <string>
 #include <vector>
 
@@ -46,6 +45,15 @@ struct NodeSpec {
   std::vector<Bytes> cached_contacts{};
   std::optional<SigningSeed> identity{};
   Limits limits{};
+  Liar liar{};
+};
+
+/// Hears what applications hear, in place of the inboxes: for worlds too large to keep it all.
+class Audience {
+ public:
+  virtual ~Audience() = default;
+  virtual void message(NodeNumber at, const Message& message) = 0;
+  virtual void sent(NodeNumber from, MessageId message, const SendResult& result) = 0;
 };
 
 /// Which crypto port a world's engines have: libsodium with seeded entropy, or the model of it.
@@ -125,7 +133,22 @@ class World {
   void speak(Stranger& stranger, Bytes message);
 
   Duration latency(NodeNumber a, NodeNumber b) const;
+  /// Between any two, uniformly.
   void set_latency(Duration low, Duration high) { low_ = low, high_ = high; }
+  /// As on the Internet, generated: places on a plane that takes 80 ms to cross, and from each node
+  /// to its network a log-normal detour with a median of 4 ms. Half of all pairs are within about
+  /// 50 ms, one in a hundred beyond 120 ms.
+  void set_internet_latency() { is_internet_ = true; }
+  /// So many of a thousand links, from now on, carry no more than that, and queue the rest.
+  void make_slow(std::uint64_t per_mille, std::uint64_t bytes_per_second) {
+    slow_per_mille_ = per_mille, slow_bytes_per_second_ = bytes_per_second;
+  }
+  /// Cuts every link between nodes of an odd and an even number, and lets no new one be. heal()
+  /// ends it.
+  void tear();
+  void heal() { is_torn_ = false; }
+
+  void set_audience(Audience* audience) { audience_ = audience; }
 
   // ---- Time ---------------------------------------------------------------------------------
 
@@ -144,16 +167,18 @@ class World {
  private:
   friend struct Node;
   struct Channel;
+  using Happening = std::move_only_function<void()>;
   struct Event {
     TimePoint at;
     std::uint64_t order;
-    std::function<void()> happen;
+    Happening happen;
     bool operator<(const Event& other) const {
       return at != other.at ? at > other.at : order > other.order;
     }
   };
 
-  void later(Duration wait, std::function<void()> happen);
+  void later(Duration wait, Happening happen);
+  bool is_slow(NodeNumber a, NodeNumber b) const;
   void drive(NodeNumber node);
   void start(NodeNumber node, const NodeSpec& spec);
   void dial(NodeNumber from, DialId dial, const Address& address);
@@ -173,7 +198,12 @@ class World {
   std::uint64_t event_hash_ = 14695981039346656037u;
   Duration low_ = std::chrono::milliseconds{10};
   Duration high_ = std::chrono::milliseconds{50};
-  std::priority_queue<Event> events_;
+  bool is_internet_ = false;
+  bool is_torn_ = false;
+  std::uint64_t slow_per_mille_ = 0;
+  std::uint64_t slow_bytes_per_second_ = 0;
+  Audience* audience_ = nullptr;
+  std::vector<Event> events_;  // a heap
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::unique_ptr<Stranger>> strangers_;
   std::vector<std::pair<NodeNumber, NodeNumber>> forbidden_;

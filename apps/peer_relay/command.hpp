@@ -36,6 +36,7 @@ int trace(Arguments arguments);
 int peers(Arguments arguments);
 int status(Arguments arguments);
 int id(Arguments arguments);
+int sim(Arguments arguments);
 
 /// One verb's command line.
 class Command {

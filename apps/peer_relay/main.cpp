@@ -35,6 +35,7 @@ constexpr std::array verbs{
     Verb{"peers", peers, "show the links of a running node"},
     Verb{"status", status, "show how a running node is"},
     Verb{"id", id, "make or show an identity"},
+    Verb{"sim", sim, "run the engine in a world of many nodes, under storm"},
 };
 
 /// Of docs/protocol.md. Nodes of different versions do not link.

@@ -127,6 +127,7 @@ struct Stats {
   // Envelopes: everything that is routed.
   std::uint64_t envelopes_originated = 0, envelopes_arrived = 0, envelopes_relayed = 0;
   std::uint64_t transmissions = 0;  ///< envelopes put on a link, ours and others'
+  std::uint64_t hops_arrived = 0;   ///< links that the envelopes that arrived here have crossed
   std::uint64_t relayed_bytes = 0;
 
   // Links.

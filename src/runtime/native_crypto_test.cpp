@@ -46,7 +46,7 @@ TEST(NativeCrypto, OpensNothingThatWasChangedAndLeavesNothingToRead) {
   NativeCrypto native;
   Random random{2};
   const SymmetricKey key{1};
-  for (const std::size_t size : {448, 449, 1000, 65'000}) {
+  for (const std::size_t size : {448u, 449u, 1000u, 65'000u}) {
     const Bytes plain = random_bytes(size, random);
     Bytes sealed(size + tag_bytes);
     native.seal(key, 7, {}, plain, sealed.data());

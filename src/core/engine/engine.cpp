@@ -45,6 +45,7 @@ struct Engine::Rooms {
   // What arrives.
   void frame(LinkId from, const Frame& frame);
   void route(LinkId from, MutableBytes body);
+  bool lie(const Envelope& envelope, Step& step);
   void forward(LinkId from, const Envelope& envelope, const Step& step, MutableBytes body);
   void arrived(const Envelope& envelope, MutableBytes body);
   void unreachable(const NodeId& where, const Unreachable& notice);
@@ -80,6 +81,7 @@ struct Engine::Rooms {
   Membership membership;
   Sessions sessions;
   Delivery delivery;
+  Liar liar;
   std::set<DialId> probes;  // dials that only look who answers; bounded by limits::probes_max
   Ring<Action> actions;
 };
@@ -136,6 +138,8 @@ Engine::~Engine() = default;
 const NodeId& Engine::id() const { return rooms_->table.self(); }
 
 // ---- What happened ----
+
+void Engine::set_liar(Liar liar) { rooms_->liar = std::move(liar); }
 
 void Engine::start(TimePoint now) {
   rooms_->now = now;
@@ -229,7 +233,8 @@ void Engine::Rooms::route(LinkId from, MutableBytes body) {
   if (!envelope) return out.drop(DropReason::malformed);
   // Ours, back by a way around, which tells nothing of its target; or somebody's lie.
   if (envelope->source == table.self()) return out.drop(DropReason::forged_source);
-  const Step step = router.step(*envelope);
+  Step step = router.step(*envelope);
+  if (liar && !lie(*envelope, step)) return;
   switch (step.act) {
     case Step::Act::deliver:
       return arrived(*envelope, body);
@@ -238,6 +243,30 @@ void Engine::Rooms::route(LinkId from, MutableBytes body) {
     case Step::Act::drop:
       return drop(*envelope, step.reason);
   }
+}
+
+// False if the envelope is swallowed.
+bool Engine::Rooms::lie(const Envelope& envelope, Step& step) {
+  const Passing passing{.target = envelope.target,
+                        .is_lookup = envelope.closest,
+                        .goes_on = step.act == Step::Act::forward};
+  switch (liar(passing)) {
+    case Lie::none:
+      break;
+    case Lie::swallow:
+      return false;
+    case Lie::deny:
+      step = {.act = Step::Act::drop, .reason = DropReason::dead_end};
+      break;
+    case Lie::send_anywhere:
+      step = {.act = Step::Act::forward,
+              .link = table.peers()[random.below(table.peers().size())].link};
+      break;
+    case Lie::usurp:
+      step = {.act = Step::Act::deliver};
+      break;
+  }
+  return true;
 }
 
 // Most of what a relay does: one byte is written, and the rest copied once.
@@ -270,6 +299,7 @@ void Engine::Rooms::drop(const Envelope& envelope, DropReason reason) {
 
 void Engine::Rooms::arrived(const Envelope& envelope, MutableBytes frame_body) {
   ++out.stats().envelopes_arrived;
+  out.stats().hops_arrived += static_cast<std::uint64_t>(hops_crossed(envelope.hops_left));
   const MutableBytes body = frame_body.last(envelope.body.size());
   switch (envelope.kind) {
     case EnvelopeKind::lookup: {
@@ -406,6 +436,7 @@ void Engine::Rooms::grant(RouteWish wish) {
     out.drop(DropReason::queue_full);
   } else if (step.act == Step::Act::deliver) {
     // A lookup for which nobody is closer than ourselves: there is nobody to learn of.
+    ++out.stats().envelopes_arrived;
     const auto lookup = decode_lookup(wish.body);
     if (lookup) membership.handle(LookupAnswer{.nonce = lookup->nonce, .contacts = {}}, now, out);
     return;

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,25 @@ struct EngineOptions {
   Duration link_dead_after = limits::link_dead_after;
   std::int64_t unix_ms_at_zero = 0;  ///< the wall clock, in ms since 1970, at TimePoint{}
 };
+
+/// An envelope of others, as it passes by a node.
+struct Passing {
+  const NodeId& target;
+  bool is_lookup = false;  ///< for whoever is closest to the target
+  bool goes_on = false;    ///< honest nodes forward it; else its way ends here
+};
+
+/// What a liar makes of one.
+enum class Lie : std::uint8_t {
+  none,           ///< what honest nodes do
+  swallow,        ///< it disappears, and nobody is told
+  deny,           ///< the target is said to be unreachable
+  send_anywhere,  ///< to any peer
+  usurp,          ///< as if we were the one that it is for
+};
+
+/// For worlds with liars in them. No host of a real node sets one.
+using Liar = std::function<Lie(const Passing&)>;
 
 /// How a link came to be.
 struct LinkOrigin {
@@ -104,6 +124,8 @@ class Engine {
   void link_closed(LinkId link, CloseReason reason, TimePoint now);
   void dial_failed(DialId dial, DialError error, TimePoint now);
   void wake(TimePoint now);
+
+  void set_liar(Liar liar);
 
   // ---- What the application asks ------------------------------------------------------------
 

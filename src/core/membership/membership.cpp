@@ -170,6 +170,11 @@ void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_we
       if (met && std::ranges::find(options_.bootstrap, ended.address) != options_.bootstrap.end()) {
         bootstrap_ids_[ended.address] = *met;
       }
+      // It may stand in another overlay of the same network, torn off from ours or never met: ask
+      // there who our neighbours are.
+      if (met && joined_ && table_.find(*met) != nullptr) {
+        look_up(Question::self, self_.id, now, out, *met);
+      }
       return;
     case Purpose::asked:
       return;
@@ -350,6 +355,23 @@ void Membership::handle(const NeighbourContacts& contacts, const NodeId* from, b
     return;
   }
   for (const BytesView encoded : contacts.contacts) learn(encoded, is_local, now, out);
+  if (contacts.purpose == ContactsPurpose::alternatives) follow_referral(contacts, now, out);
+}
+
+// A bootstrap node that we looked after is too busy for us, but not those that it names.
+void Membership::follow_referral(const NeighbourContacts& contacts, TimePoint now, Outbox& out) {
+  if (!joined_ || referrals_left_ == 0 || dialing(Purpose::bootstrap) == 0) return;
+  for (const BytesView encoded : contacts.contacts) {
+    const ContactPtr contact = prove(encoded, now, out);
+    if (contact == nullptr || !contact->is_dialable() || table_.find(contact->id) != nullptr ||
+        (contact->is_local() && !is_local_network())) {
+      continue;
+    }
+    --referrals_left_;
+    dial({.purpose = Purpose::bootstrap, .address = contact->record.addresses.front(), .rest = {}},
+         out);
+    return;
+  }
 }
 
 // The records that a reader may see, those closest to the target first. Loopback addresses stay on

@@ -165,11 +165,13 @@ class Membership {
   void dial_ended(DialId dial, std::optional<NodeId> met, bool dialed_well, TimePoint now,
                   Outbox& out);
   void bootstrap(TimePoint now, Outbox& out);
+  void follow_referral(const NeighbourContacts& contacts, TimePoint now, Outbox& out);
 
   // What is missing.
   bool want_siblings(TimePoint now, Outbox& out);
   void want_fingers(TimePoint now, Outbox& out);
-  void look_up(Question question, const NodeId& target, TimePoint now, Outbox& out);
+  void look_up(Question question, const NodeId& target, TimePoint now, Outbox& out,
+               std::optional<NodeId> via = {});
   bool is_asking(Question question) const;
   void judge_joined(TimePoint now, Outbox& out);
   void connect_as_answered(const NodeId& to, const LookupAnswer& answer, TimePoint now,
@@ -211,6 +213,7 @@ class Membership {
   TimePoint bootstrap_at_ = never;
   Duration bootstrap_backoff_ = limits::bootstrap_backoff_min;
   TimePoint recheck_at_ = never;
+  int referrals_left_ = 0;                   // of busy bootstrap nodes, until the next recheck
   std::map<Address, NodeId> bootstrap_ids_;  // at most one for each bootstrap address
 
   std::map<std::uint64_t, Asking> lookups_;  // by nonce; at most lookups_in_flight_max

@@ -19,6 +19,7 @@ constexpr Duration short_bucket_pause_min = 5s;
 // this often, but not everybody (see recheck_pause).
 constexpr Duration recheck_every = 60s;
 constexpr std::uint64_t recheckers = 1024;
+constexpr int referrals_max = 3;
 // Second fingers are for speed; they leave a quarter of the budget to those who need us.
 constexpr std::size_t spare_share = 4;
 
@@ -235,7 +236,8 @@ bool Membership::is_asking(Question question) const {
                              [&](const auto& entry) { return entry.second.question == question; });
 }
 
-void Membership::look_up(Question question, const NodeId& target, TimePoint now, Outbox& out) {
+void Membership::look_up(Question question, const NodeId& target, TimePoint now, Outbox& out,
+                         std::optional<NodeId> via) {
   const std::uint64_t nonce = random_.next();
   lookups_[nonce] = {
       .question = question, .target = target, .deadline = now + limits::lookup_timeout};
@@ -249,6 +251,7 @@ void Membership::look_up(Question question, const NodeId& target, TimePoint now,
                      .closest = true,
                      .tag = static_cast<std::uint32_t>(random_.next()),
                      .target = target,
+                     .via = via,
                      .body = std::move(body)});
 }
 
@@ -300,6 +303,7 @@ void Membership::wake(TimePoint now, Outbox& out) {
     const bool is_linked = known != bootstrap_ids_.end() &&
                            (known->second == self_.id || table_.find(known->second) != nullptr);
     if (!is_linked && !table_.peers().empty()) {
+      referrals_left_ = referrals_max;
       dial({.purpose = Purpose::bootstrap, .address = address, .rest = {}}, out);
     }
   }

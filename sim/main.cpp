@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+//
+// peer-relay-sim, which `peer-relay sim` runs.
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "report.hpp"
+#include "scenario.hpp"
+
+namespace {
+
+using namespace peer_relay;
+using namespace peer_relay::sim;
+using Clock = std::chrono::steady_clock;
+
+/// One line on the terminal, redrawn a few times a second; nothing where there is no terminal.
+class ProgressBar {
+ public:
+  explicit ProgressBar(std::string_view name)
+      : name_(name), is_shown_(isatty(STDERR_FILENO) != 0) {}
+  ~ProgressBar() {
+    if (is_shown_) fmt::print(stderr, "\r\033[K");
+  }
+
+  void show(double done, std::string_view what) {
+    const auto now = Clock::now();
+    if (!is_shown_ || now - shown_ < std::chrono::milliseconds{200}) return;
+    shown_ = now;
+    done = std::clamp(done, 0.0, 1.0);
+    const double passed = std::chrono::duration<double>(now - started_).count();
+    // Each second of a large world takes longer than that of the small one that it grew from.
+    const double left = done > 0.02 ? passed * (1 - done) / done : 0;
+    constexpr int width = 24;
+    const int filled = static_cast<int>(done * width);
+    fmt::print(stderr, "\r\033[K{:<15} [{:#>{}}{:.>{}}] {:3.0f} %  {:.0f} s", name_, "", filled, "",
+               width - filled, done * 100, passed);
+    if (left > 0) fmt::print(stderr, ", {:.0f} s left", left);
+    fmt::print(stderr, "  {}", what);
+    std::fflush(stderr);
+  }
+
+ private:
+  std::string name_;
+  bool is_shown_;
+  Clock::time_point started_ = Clock::now();
+  Clock::time_point shown_{};
+};
+
+struct Wishes {
+  std::vector<std::string> names;
+  std::size_t nodes = 1000;
+  std::uint64_t seed = 0;
+  std::string crypto = "modelled";
+  std::string report;
+  bool json = false;
+  bool list = false;
+};
+
+std::string name_list() {
+  std::string out = "Scenarios:\n";
+  for (const Scenario& scenario : scenarios()) {
+    out += fmt::format("  {:<16} {}\n", scenario.name, scenario.about);
+  }
+  return out;
+}
+
+void declare(CLI::App& app, Wishes& wishes) {
+  app.add_option("-s,--scenario", wishes.names, "Which; several may be given, or `all`")
+      ->type_name("NAME");
+  app.add_option("-n,--nodes", wishes.nodes, "How many nodes")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{20}, std::size_t{16'000'000}))
+      ->capture_default_str();
+  app.add_option("--seed", wishes.seed, "Repeats a run; else it is drawn, and printed")
+      ->type_name("S");
+  app.add_option("--crypto", wishes.crypto,
+                 "modelled: same sizes and failures, no cost; or sodium: the real thing")
+      ->check(CLI::IsMember({"modelled", "sodium"}))
+      ->capture_default_str();
+  app.add_option("--report", wishes.report, "Write report.html and report.json there")
+      ->type_name("DIR");
+  app.add_flag("--json", wishes.json, "One JSON object a scenario, on a line of its own");
+  app.add_flag("--list", wishes.list, "Name the scenarios, and end");
+  app.footer(
+      "Examples:\n"
+      "  peer-relay sim\n"
+      "  peer-relay sim --scenario kill50 --nodes 10000 --report out\n"
+      "  peer-relay sim --scenario all --seed 7 --json\n\n"
+      "Exit status: 0 all aims were met, 2 one was missed, 1 usage or local error.");
+}
+
+Report play(const Scenario& scenario, const Wishes& wishes) {
+  ProgressBar bar{scenario.name};
+  const Setting setting{
+      .nodes = wishes.nodes,
+      .seed = wishes.seed,
+      .crypto = wishes.crypto == "sodium" ? CryptoFlavour::sodium : CryptoFlavour::modelled,
+      .progress = [&bar](double done, std::string_view what) { bar.show(done, what); }};
+  return scenario.run(scenario, setting);
+}
+
+bool write(const std::filesystem::path& path, std::string_view text) {
+  std::ofstream file{path};
+  file << text;
+  file.close();
+  if (!file) fmt::print(stderr, "peer-relay sim: can't write {}\n", path.string());
+  return file.good();
+}
+
+bool write_reports(const std::string& directory, const std::vector<Report>& reports) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) {
+    fmt::print(stderr, "peer-relay sim: can't make {}: {}\n", directory, error.message());
+    return false;
+  }
+  std::string lines;
+  for (const Report& report : reports) lines += json_of(report) + "\n";
+  const std::filesystem::path path{directory};
+  if (!write(path / "report.html", html_of(reports)) || !write(path / "report.json", lines)) {
+    return false;
+  }
+  fmt::print(stderr, "report: {}\n", (path / "report.html").string());
+  return true;
+}
+
+std::optional<std::vector<const Scenario*>> chosen(const Wishes& wishes) {
+  std::vector<const Scenario*> out;
+  for (const std::string& name : wishes.names) {
+    if (name == "all") {
+      for (const Scenario& scenario : scenarios()) out.push_back(&scenario);
+    } else if (const Scenario* const found = find_scenario(name)) {
+      out.push_back(found);
+    } else {
+      fmt::print(stderr, "peer-relay sim: there is no scenario {}\n\n{}", name, name_list());
+      return std::nullopt;
+    }
+  }
+  if (out.empty()) out.push_back(find_scenario("steady"));
+  return out;
+}
+
+int run(const Wishes& wishes) {
+  if (wishes.list) {
+    fmt::print("{}", name_list());
+    return 0;
+  }
+  const auto scenarios = chosen(wishes);
+  if (!scenarios) return 1;
+  std::vector<Report> reports;
+  for (const Scenario* const scenario : *scenarios) {
+    reports.push_back(play(*scenario, wishes));
+    fmt::print("{}\n", wishes.json ? json_of(reports.back()) : text_of(reports.back()));
+    std::fflush(stdout);
+  }
+  if (!wishes.report.empty() && !write_reports(wishes.report, reports)) return 1;
+  return std::ranges::all_of(reports, &Report::passed) ? 0 : 2;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  std::signal(SIGPIPE, SIG_DFL);
+  CLI::App app{"Runs the engine that ships in a world of many nodes, under storm",
+               "peer-relay sim"};
+  Wishes wishes;
+  declare(app, wishes);
+  CLI11_PARSE(app, count, words);
+  if (app.count("--seed") == 0) wishes.seed = std::random_device{}();
+  return run(wishes);
+}

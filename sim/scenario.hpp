@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//
+// Storms, and what a network of the shipped engine makes of them. Each scenario grows a world,
+// storms it, lets it calm down, measures, and says which of its aims were met. At each second of
+// virtual time the laws are checked: nothing arrives that was not sent, or twice, or elsewhere, or
+// from another; and each acknowledged send ends once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "report.hpp"
+#include "world.hpp"
+
+namespace peer_relay::sim {
+
+struct Setting {
+  std::size_t nodes = 1000;
+  std::uint64_t seed = 1;
+  CryptoFlavour crypto = CryptoFlavour::modelled;
+  /// How much is done, of 1, and with what it is busy.
+  std::function<void(double done, std::string_view what)> progress;
+};
+
+struct Scenario {
+  std::string_view name;
+  std::string_view about;
+  Report (*run)(const Scenario& scenario, const Setting& setting);
+};
+
+/// All there are, by name.
+std::span<const Scenario> scenarios();
+const Scenario* find_scenario(std::string_view name);
+
+}  // namespace peer_relay::sim
