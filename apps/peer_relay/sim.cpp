@@ -19,7 +19,8 @@ namespace peer_relay::app {
 int sim(Arguments arguments) {
   std::error_code error;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  std::string program = (error ? std::filesystem::path{"."} : self.parent_path()) / "peer-relay-sim";
+  std::string program =
+      (error ? std::filesystem::path{"."} : self.parent_path()) / "peer-relay-sim";
   std::vector<char*> words{program.data()};
   for (std::string& word : arguments.words) words.push_back(word.data());
   words.push_back(nullptr);

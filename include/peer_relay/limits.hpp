@@ -63,8 +63,8 @@ inline constexpr std::size_t link_queue_reserve_bytes = 64 << 10;
 inline constexpr Duration session_rekey_after = 120s;   ///< as WireGuard (Donenfeld 2017, §6.1)
 inline constexpr Duration session_reject_after = 180s;  ///< an older key opens nothing
 inline constexpr std::uint64_t session_messages_max = std::uint64_t{1} << 32;
-inline constexpr std::size_t replay_window = 2048;       ///< as WireGuard's
-inline constexpr Duration session_handshake_retry = 1s;  ///< then doubled
+inline constexpr std::size_t replay_window = 2048;          ///< as WireGuard's
+inline constexpr Duration session_handshake_retry = 700ms;  ///< then half as long again
 inline constexpr Duration session_handshake_timeout = 10s;
 
 /// Messages that wait for one session's handshake, and the bytes of all that wait in a node.

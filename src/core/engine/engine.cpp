@@ -341,7 +341,7 @@ void Engine::Rooms::unreachable(const NodeId& where, const Unreachable& notice) 
     return;
   }
   if (!is_of_session(notice.kind)) return;
-  const bool plausible = router.is_plausible_end(where, notice.target);
+  const bool plausible = membership.is_calm(now) && router.is_plausible_end(where, notice.target);
   if (sessions.unreachable(notice.tag, notice.reason, where, plausible, now, out)) return;
   if (delivery.unreachable(notice.tag, notice.reason, where, plausible, now, out)) return;
   out.drop(DropReason::notice_unasked);

@@ -11,6 +11,12 @@
 
 namespace peer_relay {
 
+// A gap is mended within a second or two, by who knows of it; those who sit in the dark learn of it
+// after limits::link_dead_after.
+namespace {
+constexpr Duration calm_after = std::chrono::seconds{30};
+}
+
 Membership::Membership(const Identity& self, Table& table, Crypto& crypto, Random random,
                        Options options)
     : self_(self), table_(table), crypto_(crypto), random_(random), options_(std::move(options)) {
@@ -121,8 +127,9 @@ void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
     case CloseReason::protocol_error:
       shun(*down.last_of, now);
       break;
-    default:
-      break;  // the network's doing: dialing it again is worth a try
+    default:  // the network's doing: dialing it again is worth a try
+      calm_from_ = now + calm_after;
+      break;
   }
   if (!running_) return;
   if (was_sibling) {

@@ -90,6 +90,9 @@ class Membership {
   // ---- What there is ----
 
   bool is_joined() const { return joined_; }
+  /// Whether no link broke lately. Where they do, others have gaps that are being mended, and a
+  /// dead end is not the last word.
+  bool is_calm(TimePoint now) const { return now >= calm_from_; }
   /// Whether others can dial us.
   bool relays() const { return !public_addresses_.empty() || !local_addresses_.empty(); }
   /// While we are too new for others to find: a peer by which what is for us should go.
@@ -204,6 +207,7 @@ class Membership {
   bool joined_ = false;
   bool self_looked_up_ = false;
   TimePoint join_deadline_ = never;
+  TimePoint calm_from_ = TimePoint::min();
   TimePoint self_lookup_at_ = never;
 
   std::uint64_t last_dial_ = 0;

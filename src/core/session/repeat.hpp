@@ -13,7 +13,7 @@
 
 namespace peer_relay {
 
-/// A handshake message of ours that is sent again, each time by another path and after twice the
+/// A handshake message of ours that is sent again, by two other paths each time and after a longer
 /// pause, until it is answered or its time is up.
 class Repeat {
  public:
@@ -28,10 +28,12 @@ class Repeat {
     tags_.push_back(tag);
     sent_ = now;
     next_ = std::min(deadline_, now + pause_);
-    pause_ *= 2;
     reason_ = UnreachableReason::none;
     return static_cast<std::uint8_t>(tags_.size() - 1);
   }
+
+  /// Nothing came back in time: the next pause is longer.
+  void back_off() { pause_ = pause_ * 3 / 2; }
 
   /// The time for the whole goes on; the bytes are others.
   void replace(Bytes body) { body_ = std::move(body); }

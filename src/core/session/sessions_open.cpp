@@ -265,7 +265,7 @@ bool Sessions::repeat_finish(const NodeId& to, std::uint32_t opener_index, TimeP
   Repeat& message = at->second.message;
   const bool is_soon = now - message.sent() < answer_repeat_after;
   if (!is_soon && message.tags().size() < answer_repeats_max) {
-    send(to, message, new_tag(), home_of(to), now, out);
+    for (int copy = 0; copy < 2; ++copy) send(to, message, new_tag(), home_of(to), now, out);
   }
   return true;
 }
@@ -316,8 +316,11 @@ void Sessions::attend_opening(const NodeId& id, TimePoint now, Outbox& out) {
   Opening& opening = at->second;
   const Repeat& message = opening.message;
   if (!message.is_over(now)) {
-    if (message.is_due(now)) repeat(id, opening, now, out);
-    return;
+    if (!message.is_due(now)) return;
+    // Whoever dropped it may be on more than one way.
+    opening.message.back_off();
+    repeat(id, opening, now, out);
+    return repeat(id, opening, now, out);
   }
   if (opening.is_refused) return fail(id, refusal_of(id), out);
   if (message.reason() == UnreachableReason::none) return fail(id, {}, out);
@@ -333,7 +336,9 @@ void Sessions::attend_finish(const NodeId& id, TimePoint now, Outbox& out) {
   if (at == finishes_.end()) return;
   Repeat& message = at->second.message;
   if (message.is_over(now)) return forget_finish(id);
-  if (message.is_due(now)) send(id, message, new_tag(), home_of(id), now, out);
+  if (!message.is_due(now)) return;
+  message.back_off();
+  for (int copy = 0; copy < 2; ++copy) send(id, message, new_tag(), home_of(id), now, out);
 }
 
 bool Sessions::unreachable(std::uint32_t tag, UnreachableReason reason, const NodeId& where,
