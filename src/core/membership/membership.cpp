@@ -180,7 +180,7 @@ void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_we
       // It may stand in another overlay of the same network, torn off from ours or never met: ask
       // there who our neighbours are.
       if (met && joined_ && table_.find(*met) != nullptr) {
-        look_up(Question::self, self_.id, now, out, *met);
+        look_up(Question::self, self_.id, now, out, met);
       }
       return;
     case Purpose::asked:
