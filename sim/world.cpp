@@ -23,49 +23,73 @@ std::string host_of(NodeNumber node) {
          std::to_string(node & 255);
 }
 
+constexpr std::uint32_t nobody = 0xffffffff;
+
+// A link's number: 31 bits of the channel's generation, 32 of its place, and which end.
+std::uint32_t place_of(LinkId link) {
+  return static_cast<std::uint32_t>(static_cast<std::uint64_t>(link) >> 1);
+}
+int end_of(LinkId link) { return static_cast<int>(static_cast<std::uint64_t>(link) & 1); }
+LinkId other_end(LinkId link) { return LinkId{static_cast<std::uint64_t>(link) ^ 1}; }
+
 std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {  // FNV-1a, a word at a time
   return (hash ^ value) * 1099511628211u;
 }
 
 }  // namespace
 
-/// One end is a node's, the other a node's or a stranger's.
+/// Two ends, each a node's; the first may be a stranger's.
 struct World::Channel {
   struct End {
-    std::optional<NodeNumber> node;
-    Stranger* stranger = nullptr;
-    LinkId link{};
-    bool is_open = false;
     TimePoint last_arrival{};  // links are ordered
-    TimePoint busy_until{};    // slow ones: when what was sent so far has left
+    std::uint32_t node = nobody;
+    bool is_open = false;
   };
   End ends[2];
-  Duration latency{};
+  std::uint32_t generation = 0;  // of this place, so that no number comes twice
+  std::uint32_t latency_us = 0;
   bool is_dark = false;
   bool is_stalled = false;
-  std::vector<Happening> held;         // while stalled
-  std::uint64_t bytes_per_second = 0;  // 0: as much as there is
+  bool is_slow = false;
+
+  Duration latency() const { return Duration{latency_us}; }
 };
 
-struct World::Node {
-  World* world = nullptr;
-  NodeNumber number = 0;
-  Identity identity;
-  std::unique_ptr<Engine> engine;
-  std::uint64_t life = 0;  // engines so far: what was meant for an earlier one is void
-  NodeSpec spec;
-  bool is_silent = false;
-  bool is_plugged = true;
-  TimePoint wake = never;
-  Tamper tamper;
-  std::map<LinkId, std::shared_ptr<Channel>> channels;
+struct World::Place {
+  float x = 0;
+  float y = 0;
+  float detour = 0;  // ms
+};
 
+/// What an application was told; for the small worlds of tests.
+struct World::Diary {
   std::vector<Message> inbox;
   std::map<MessageId, SendResult> results;
   std::vector<NotifyWish::PeerLost> lost;
   std::vector<Problem> problems;
   std::vector<TraceHop> hops;
   std::optional<NotifyWish::ConnectDone> connect_done;
+};
+
+struct World::Node {
+  World* world = nullptr;
+  std::uint32_t number = 0;
+  bool listens = true;
+  bool is_silent = false;
+  bool is_plugged = true;
+  Place place;
+  Identity identity;
+  std::unique_ptr<Engine> engine;
+  std::uint64_t life = 0;  // engines so far: what was meant for an earlier one is void
+  TimePoint wake = never;
+  std::unique_ptr<Tamper> tamper;
+  std::vector<LinkId> links;
+  std::unique_ptr<Diary> diary;
+
+  Diary& write() {
+    if (diary == nullptr) diary = std::make_unique<Diary>();
+    return *diary;
+  }
 
   // The host's side of drive().
   void perform(Action action) {
@@ -74,21 +98,11 @@ struct World::Node {
   void wake_at(TimePoint at) {
     if (at == never || at == wake) return;
     wake = at;
-    const std::uint64_t this_life = life;
-    world->later(std::max(at - world->now_, Duration{}), [this, this_life, at] {
-      if (life != this_life || engine == nullptr || wake != at) return;
-      wake = never;
-      engine->wake(world->now_);
-      world->drive(number);
-      // A room that is due again at once would keep a real host spinning.
-      if (engine->next_wake() <= world->now_) {
-        std::fprintf(stderr, "node %zu was woken, and is due still\n", number);
-        std::abort();
-      }
-    });
+    world->later(std::max(at - world->now_, Duration{}),
+                 {.kind = Event::Kind::wake, .node = number});
   }
 
-  void act(Transmit transmit) { world->transmit(number, transmit.link, std::move(transmit.batch)); }
+  void act(Transmit transmit) { world->transmit(transmit.link, std::move(transmit.batch)); }
   void act(const Dial& dial) { world->dial(number, dial.dial, dial.address); }
   void act(const CloseLink& close) { world->close(number, close.link, close.reason); }
   void act(Notify notify) {
@@ -98,25 +112,25 @@ struct World::Node {
 
   void note(Message message) {
     if (world->audience_ != nullptr) return world->audience_->message(number, message);
-    inbox.push_back(std::move(message));
+    write().inbox.push_back(std::move(message));
   }
   void note(const NotifyWish::SendDone& done) {
     if (world->audience_ != nullptr) {
       return world->audience_->sent(number, done.message, done.result);
     }
-    if (!results.emplace(done.message, done.result).second) {
+    if (!write().results.emplace(done.message, done.result).second) {
       std::fprintf(stderr, "a send ended twice\n");
       std::abort();
     }
   }
   void note(const NotifyWish::PeerUp&) {}
   void note(const NotifyWish::PeerLost& peer) {
-    if (world->audience_ == nullptr) lost.push_back(peer);
+    if (world->audience_ == nullptr) write().lost.push_back(peer);
   }
-  void note(const NotifyWish::ConnectDone& done) { connect_done = done; }
-  void note(const NotifyWish::Traced& traced) { hops.push_back(traced.hop); }
+  void note(const NotifyWish::ConnectDone& done) { write().connect_done = done; }
+  void note(const NotifyWish::Traced& traced) { write().hops.push_back(traced.hop); }
   void note(Problem problem) {
-    if (world->audience_ == nullptr) problems.push_back(std::move(problem));
+    if (world->audience_ == nullptr) write().problems.push_back(std::move(problem));
   }
   void note(const NotifyWish::Joined&) {}
 };
@@ -136,7 +150,8 @@ NodeNumber World::add(const NodeSpec& spec) {
   const NodeNumber number = nodes_.size();
   auto node = std::make_unique<Node>();
   node->world = this;
-  node->number = number;
+  node->number = static_cast<std::uint32_t>(number);
+  node->place = make_place(number);
   node->identity =
       spec.identity ? identity_from_seed(*spec.identity, *crypto_) : make_identity(*crypto_);
   nodes_.push_back(std::move(node));
@@ -146,7 +161,7 @@ NodeNumber World::add(const NodeSpec& spec) {
 
 void World::start(NodeNumber number, const NodeSpec& spec) {
   Node& node = *nodes_[number];
-  node.spec = spec;
+  node.listens = spec.listens;
   ++node.life;
   node.wake = never;
   EngineOptions options;
@@ -161,6 +176,7 @@ void World::start(NodeNumber number, const NodeSpec& spec) {
   options.cached_contacts = spec.cached_contacts;
   options.limits = spec.limits;
   options.unix_ms_at_zero = unix_ms_at_zero;
+  options.contact_pool = contact_pool_;
   node.engine =
       std::make_unique<Engine>(std::move(options), node.identity, *crypto_, random_.next(), now_);
   if (spec.liar) node.engine->set_liar(spec.liar);
@@ -176,28 +192,6 @@ void World::grow(std::size_t count, Duration settle_for) {
     run_for(std::chrono::milliseconds{100});
   }
   run_for(settle_for);
-}
-
-void World::disconnect(NodeNumber number, bool others_notice) {
-  Node& node = *nodes_[number];
-  for (const auto& [link, channel] : node.channels) {
-    const int mine = channel->ends[0].node == number ? 0 : 1;
-    channel->ends[mine].is_open = false;
-    Channel::End& other = channel->ends[1 - mine];
-    if (!others_notice || channel->is_dark) continue;
-    later(channel->latency, [this, channel, mine] {
-      Channel::End& end = channel->ends[1 - mine];
-      if (!end.is_open || !end.node) return;
-      end.is_open = false;
-      Node& peer = *nodes_[*end.node];
-      peer.channels.erase(end.link);
-      if (peer.engine == nullptr) return;
-      peer.engine->link_closed(end.link, CloseReason::transport_closed, now_);
-      drive(*end.node);
-    });
-    static_cast<void>(other);
-  }
-  node.channels.clear();
 }
 
 void World::kill(NodeNumber number) {
@@ -228,19 +222,25 @@ bool World::is_alive(NodeNumber node) const { return nodes_[node]->engine != nul
 Engine& World::engine(NodeNumber node) { return *nodes_[node]->engine; }
 const NodeId& World::id(NodeNumber node) const { return nodes_[node]->identity.id; }
 const Identity& World::identity(NodeNumber node) const { return nodes_[node]->identity; }
-const std::vector<Message>& World::inbox(NodeNumber node) const { return nodes_[node]->inbox; }
-std::optional<NotifyWish::ConnectDone> World::connected(NodeNumber node) const {
-  return nodes_[node]->connect_done;
+const std::vector<Message>& World::inbox(NodeNumber node) const {
+  return nodes_[node]->write().inbox;
 }
-const std::vector<TraceHop>& World::hops(NodeNumber node) const { return nodes_[node]->hops; }
+std::optional<NotifyWish::ConnectDone> World::connected(NodeNumber node) const {
+  return nodes_[node]->write().connect_done;
+}
+const std::vector<TraceHop>& World::hops(NodeNumber node) const {
+  return nodes_[node]->write().hops;
+}
 const std::vector<NotifyWish::PeerLost>& World::lost(NodeNumber node) const {
-  return nodes_[node]->lost;
+  return nodes_[node]->write().lost;
 }
 const std::vector<Problem>& World::problems(NodeNumber node) const {
-  return nodes_[node]->problems;
+  return nodes_[node]->write().problems;
 }
 void World::make_silent(NodeNumber node) { nodes_[node]->is_silent = true; }
-void World::tamper(NodeNumber node, Tamper tamper) { nodes_[node]->tamper = std::move(tamper); }
+void World::tamper(NodeNumber node, Tamper tamper) {
+  nodes_[node]->tamper = std::make_unique<Tamper>(std::move(tamper));
+}
 
 // ---- Applications ---------------------------------------------------------------------------
 
@@ -262,7 +262,7 @@ void World::connect(NodeNumber from, const NodeId& to) {
 }
 
 std::uint64_t World::trace(NodeNumber from, const NodeId& to) {
-  nodes_[from]->hops.clear();
+  nodes_[from]->write().hops.clear();
   const std::uint64_t number = engine(from).trace(to, now_);
   drive(from);
   return number;
@@ -275,12 +275,13 @@ std::vector<std::string> World::texts(NodeNumber node) const {
 }
 
 void World::clear_inboxes() {
-  for (const auto& node : nodes_) node->inbox.clear();
+  for (const auto& node : nodes_) node->write().inbox.clear();
 }
 
 std::optional<SendResult> World::result(NodeNumber node, MessageId message) const {
-  const auto at = nodes_[node]->results.find(message);
-  return at == nodes_[node]->results.end() ? std::nullopt : std::optional{at->second};
+  const auto& results = nodes_[node]->write().results;
+  const auto at = results.find(message);
+  return at == results.end() ? std::nullopt : std::optional{at->second};
 }
 
 Stats World::total() const {
@@ -311,74 +312,124 @@ bool World::are_linked(NodeNumber a, NodeNumber b) const {
   return nodes_[a]->engine != nullptr && nodes_[a]->engine->peer(id(b), now_).has_value();
 }
 
-std::shared_ptr<World::Channel> World::channel_between(NodeNumber a, NodeNumber b) const {
-  for (const auto& [link, channel] : nodes_[a]->channels) {
-    if (channel->ends[0].node == b || channel->ends[1].node == b) return channel;
+LinkId World::open_channel(std::uint32_t first, std::uint32_t second, Duration latency) {
+  std::uint32_t place = static_cast<std::uint32_t>(channels_.size());
+  if (free_channels_.empty()) {
+    channels_.emplace_back();
+  } else {
+    place = free_channels_.back();
+    free_channels_.pop_back();
   }
-  return nullptr;
+  Channel& channel = channels_[place];
+  channel = {.ends = {{.node = first}, {.node = second}},
+             .generation = channel.generation + 1,
+             .latency_us = static_cast<std::uint32_t>(latency.count())};
+  return LinkId{std::uint64_t{channel.generation} << 33 | std::uint64_t{place} << 1};
+}
+
+World::Channel* World::channel_of(LinkId link) {
+  return const_cast<Channel*>(std::as_const(*this).channel_of(link));
+}
+
+const World::Channel* World::channel_of(LinkId link) const {
+  const Channel& channel = channels_[place_of(link)];
+  return channel.generation == static_cast<std::uint64_t>(link) >> 33 ? &channel : nullptr;
+}
+
+/// The end opens.
+void World::attach(LinkId link) {
+  Channel::End& end = channel_of(link)->ends[end_of(link)];
+  end.is_open = true;
+  nodes_[end.node]->links.push_back(link);
+}
+
+/// The end closes; with the other one closed too, the channel is no more.
+void World::detach(LinkId link) {
+  Channel& channel = *channel_of(link);
+  Channel::End& end = channel.ends[end_of(link)];
+  end.is_open = false;
+  std::vector<LinkId>& links = nodes_[end.node]->links;
+  const auto at = std::ranges::find(links, link);
+  *at = links.back();
+  links.pop_back();
+  if (channel.ends[1 - end_of(link)].is_open) return;
+  const std::uint32_t place = place_of(link);
+  if (channel.is_stalled) held_.erase(place);
+  if (channel.is_slow) {
+    busy_until_.erase(link);
+    busy_until_.erase(other_end(link));
+  }
+  ++channel.generation;  // what is on its way arrives nowhere
+  free_channels_.push_back(place);
+}
+
+std::optional<LinkId> World::link_between(NodeNumber a, NodeNumber b) const {
+  for (const LinkId link : nodes_[a]->links) {
+    if (channel_of(link)->ends[1 - end_of(link)].node == b) return link;
+  }
+  return std::nullopt;
 }
 
 std::size_t World::channels(NodeNumber a, NodeNumber b) const {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(nodes_[a]->channels, [&](const auto& entry) {
-        return entry.second->ends[0].node == b || entry.second->ends[1].node == b;
-      }));
+  return static_cast<std::size_t>(std::ranges::count_if(nodes_[a]->links, [&](LinkId link) {
+    return channel_of(link)->ends[1 - end_of(link)].node == b;
+  }));
+}
+
+void World::disconnect(NodeNumber number, bool others_notice) {
+  const std::vector<LinkId> links = nodes_[number]->links;
+  for (const LinkId link : links) {
+    const Channel& channel = *channel_of(link);
+    if (others_notice && !channel.is_dark) {
+      later(channel.latency(),
+            {.kind = Event::Kind::gone, .reason = CloseReason::transport_closed, .link = link});
+    }
+    detach(link);
+  }
 }
 
 void World::go_dark(NodeNumber a, NodeNumber b) {
-  if (const auto channel = channel_between(a, b)) channel->is_dark = true;
+  if (const auto link = link_between(a, b)) channel_of(*link)->is_dark = true;
 }
 
 void World::stall(NodeNumber a, NodeNumber b) {
-  if (const auto channel = channel_between(a, b)) channel->is_stalled = true;
+  if (const auto link = link_between(a, b)) channel_of(*link)->is_stalled = true;
 }
 
 void World::resume(NodeNumber a, NodeNumber b) {
-  const auto channel = channel_between(a, b);
-  if (channel == nullptr) return;
-  channel->is_stalled = false;
-  for (auto& happen : std::exchange(channel->held, {})) later(channel->latency, std::move(happen));
+  const auto link = link_between(a, b);
+  if (!link) return;
+  Channel& channel = *channel_of(*link);
+  channel.is_stalled = false;
+  const auto held = held_.extract(place_of(*link));
+  if (held.empty()) return;
+  for (Event& event : held.mapped()) later(channel.latency(), std::move(event));
 }
 
 void World::cut(NodeNumber a, NodeNumber b) {
-  const auto channel = channel_between(a, b);
-  if (channel == nullptr) return;
-  for (int end = 0; end < 2; ++end) {
-    later({}, [this, channel, end] {
-      Channel::End& mine = channel->ends[end];
-      if (!mine.is_open || !mine.node) return;
-      mine.is_open = false;
-      Node& node = *nodes_[*mine.node];
-      node.channels.erase(mine.link);
-      if (node.engine == nullptr) return;
-      node.engine->link_closed(mine.link, CloseReason::transport_error, now_);
-      drive(*mine.node);
-    });
+  const auto link = link_between(a, b);
+  if (!link) return;
+  for (const LinkId end : {*link, other_end(*link)}) {
+    later({}, {.kind = Event::Kind::gone,
+               .reason = CloseReason::transport_error,
+               .link = other_end(end)});
   }
 }
 
 void World::forbid(NodeNumber a, NodeNumber b) { forbidden_.emplace_back(a, b); }
 
-namespace {
-
-struct Place {
-  double x = 0;
-  double y = 0;
-  double detour = 0;  // ms
-};
-
-Place place_of(std::uint64_t seed, NodeNumber node) {
-  Random random{seed ^ (node * 0x9e3779b97f4a7c15) ^ 0x5eed};
+World::Place World::make_place(NodeNumber node) const {
+  Random random{seed_ ^ (node * 0x9e3779b97f4a7c15) ^ 0x5eed};
   const auto unit = [&random] { return static_cast<double>(random.next() >> 11) * 0x1p-53; };
   const double x = unit();
   const double y = unit();
   // Box and Muller; the smallest is not zero.
   const double normal =
       std::sqrt(-2 * std::log(1 - unit())) * std::cos(2 * std::numbers::pi * unit());
-  return {.x = x, .y = y, .detour = 4 * std::exp(0.8 * normal)};
+  return {.x = static_cast<float>(x),
+          .y = static_cast<float>(y),
+          .detour = static_cast<float>(4 * std::exp(0.8 * normal))};
 }
-
-}  // namespace
 
 bool World::is_slow(NodeNumber a, NodeNumber b) const {
   const auto [low, high] = std::minmax(a, b);
@@ -389,21 +440,18 @@ bool World::is_slow(NodeNumber a, NodeNumber b) const {
 void World::tear() {
   is_torn_ = true;
   for (NodeNumber a = 0; a < nodes_.size(); a += 2) {
-    std::vector<NodeNumber> across;
-    for (const auto& [link, channel] : nodes_[a]->channels) {
-      for (const Channel::End& end : channel->ends) {
-        if (end.node && *end.node % 2 != 0) across.push_back(*end.node);
-      }
+    for (const LinkId link : nodes_[a]->links) {
+      const std::uint32_t b = channel_of(link)->ends[1 - end_of(link)].node;
+      if (b % 2 != 0) cut(a, b);
     }
-    for (const NodeNumber b : across) cut(a, b);
   }
 }
 
 Duration World::latency(NodeNumber a, NodeNumber b) const {
   if (is_internet_) {
-    const Place one = place_of(seed_, a);
-    const Place other = place_of(seed_, b);
-    const double ms = 80 * std::hypot(one.x - other.x, one.y - other.y) + one.detour + other.detour;
+    const Place& one = nodes_[a]->place;
+    const Place& other = nodes_[b]->place;
+    const float ms = 80 * std::hypot(one.x - other.x, one.y - other.y) + one.detour + other.detour;
     return std::chrono::microseconds{static_cast<std::int64_t>(ms * 1000)};
   }
   const auto [low, high] = std::minmax(a, b);
@@ -450,34 +498,24 @@ void World::dial(NodeNumber from, DialId dial, const Address& address) {
   later(there, [this, from, to, dial, life, there, fail] {
     Node& listener = *nodes_[*to];
     if (is_torn_ && from % 2 != *to % 2) return fail(there, DialError::timed_out);
-    if (listener.engine == nullptr || !listener.spec.listens) {
+    if (listener.engine == nullptr || !listener.listens) {
       return fail(there, DialError::refused);
     }
-    auto channel = std::make_shared<Channel>();
-    channel->latency = there;
-    if (slow_per_mille_ > 0 && is_slow(from, *to)) {
-      channel->bytes_per_second = slow_bytes_per_second_;
-    }
-    channel->ends[0].node = from;
-    channel->ends[0].link = LinkId{++next_link_};
-    channel->ends[1].node = to;
-    channel->ends[1].link = LinkId{++next_link_};
-    channel->ends[1].is_open = true;
-    listener.channels.emplace(channel->ends[1].link, channel);
-    listener.engine->link_opened(channel->ends[1].link,
-                                 {.dial = {},
-                                  .remote = host_of(from) + ":40000",
-                                  .remote_host = host_of(from),
-                                  .channel_binding = {}},
-                                 now_);
+    const LinkId link =
+        open_channel(static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(*to), there);
+    channel_of(link)->is_slow = slow_per_mille_ > 0 && is_slow(from, *to);
+    attach(other_end(link));
+    listener.engine->link_opened(
+        other_end(link),
+        {.dial = {}, .remote = {}, .remote_host = host_of(from), .channel_binding = {}}, now_);
     drive(*to);
-    later(there, [this, from, to, dial, life, channel] {
+    later(there, [this, from, to, dial, life, link, fail] {
       Node& dialer = *nodes_[from];
       if (dialer.life != life || dialer.engine == nullptr) return;
-      channel->ends[0].is_open = true;
-      dialer.channels.emplace(channel->ends[0].link, channel);
+      if (channel_of(link) == nullptr) return fail({}, DialError::unreachable);
+      attach(link);
       dialer.engine->link_opened(
-          channel->ends[0].link,
+          link,
           {.dial = dial, .remote = url(*to), .remote_host = host_of(*to), .channel_binding = {}},
           now_);
       drive(from);
@@ -485,138 +523,172 @@ void World::dial(NodeNumber from, DialId dial, const Address& address) {
   });
 }
 
-void World::transmit(NodeNumber from, LinkId link, Bytes batch) {
-  Node& node = *nodes_[from];
-  const auto at = node.channels.find(link);
-  if (at == node.channels.end()) return;
-  const std::shared_ptr<Channel> channel = at->second;
-  const int end = channel->ends[0].node == from && channel->ends[0].link == link ? 0 : 1;
-  if (node.tamper) node.tamper(batch);
-  const auto taken = [this, channel, end] {
-    const Channel::End& mine = channel->ends[end];
-    if (!mine.is_open || !mine.node || nodes_[*mine.node]->engine == nullptr) return;
-    nodes_[*mine.node]->engine->link_writable(mine.link, now_);
-    drive(*mine.node);
-  };
+void World::transmit(LinkId link, Bytes batch) {
+  Channel* const channel = channel_of(link);
+  if (channel == nullptr || !channel->ends[end_of(link)].is_open) return;
+  const Node& node = *nodes_[channel->ends[end_of(link)].node];
+  if (node.tamper != nullptr) (*node.tamper)(batch);
   Duration in_the_way{};
-  if (channel->bytes_per_second > 0) {
-    TimePoint& busy_until = channel->ends[end].busy_until;
+  if (channel->is_slow) {
+    TimePoint& busy_until = busy_until_[link];
     busy_until =
         std::max(busy_until, now_) +
-        Duration{static_cast<Duration::rep>(batch.size() * 1'000'000 / channel->bytes_per_second)};
+        Duration{static_cast<Duration::rep>(batch.size() * 1'000'000 / slow_bytes_per_second_)};
     in_the_way = busy_until - now_;
   }
-  auto carried = [this, channel, end, batch = std::move(batch)]() mutable {
-    arrive(channel, 1 - end, std::move(batch));
-  };
+  Event carried{.kind = Event::Kind::arrive, .link = link, .batch = std::move(batch)};
+  Event taken{.kind = Event::Kind::writable, .link = link};
   if (channel->is_stalled) {
-    channel->held.push_back(std::move(carried));
-    channel->held.push_back(taken);
+    std::vector<Event>& held = held_[place_of(link)];
+    held.push_back(std::move(carried));
+    held.push_back(std::move(taken));
     return;
   }
-  Channel::End& other = channel->ends[1 - end];
-  const TimePoint arrival = std::max(now_ + in_the_way + channel->latency, other.last_arrival);
+  Channel::End& other = channel->ends[1 - end_of(link)];
+  const TimePoint arrival = std::max(now_ + in_the_way + channel->latency(), other.last_arrival);
   other.last_arrival = arrival;
   later(arrival - now_, std::move(carried));
-  later(in_the_way + std::chrono::microseconds{100}, taken);
+  if (channel->is_slow) {
+    later(in_the_way, std::move(taken));
+  } else {
+    writable_.push_back(link);
+  }
 }
 
-void World::arrive(const std::shared_ptr<Channel>& channel, int end, Bytes message) {
-  Channel::End& mine = channel->ends[end];
-  if (channel->is_dark) return;
-  if (mine.stranger != nullptr) {
-    mine.stranger->received.push_back(std::move(message));
+/// At the other end of `link`.
+void World::arrive(LinkId link, Bytes message) {
+  const Channel* const channel = channel_of(link);
+  if (channel == nullptr || channel->is_dark) return;
+  const Channel::End& there = channel->ends[1 - end_of(link)];
+  if (there.node == nobody) {
+    stranger_at_.at(place_of(link))->received.push_back(std::move(message));
     return;
   }
-  if (!mine.is_open || !mine.node || nodes_[*mine.node]->engine == nullptr) return;
+  if (!there.is_open || nodes_[there.node]->engine == nullptr) return;
+  const NodeNumber node = there.node;
   event_hash_ = mix(mix(event_hash_, static_cast<std::uint64_t>(now_.time_since_epoch().count())),
-                    static_cast<std::uint64_t>(mine.link) << 32 | message.size());
-  nodes_[*mine.node]->engine->link_received(mine.link, message, now_);
-  drive(*mine.node);
+                    static_cast<std::uint64_t>(link) << 32 | message.size());
+  nodes_[node]->engine->link_received(other_end(link), message, now_);
+  drive(node);
 }
 
 void World::close(NodeNumber from, LinkId link, CloseReason reason) {
-  Node& node = *nodes_[from];
-  const auto at = node.channels.find(link);
-  if (at == node.channels.end()) return;
-  const std::shared_ptr<Channel> channel = at->second;
-  node.channels.erase(at);
-  const int end = channel->ends[0].node == from && channel->ends[0].link == link ? 0 : 1;
-  channel->ends[end].is_open = false;
-  const std::uint64_t life = node.life;
+  const Channel* const channel = channel_of(link);
+  if (channel == nullptr || !channel->ends[end_of(link)].is_open) return;
+  const std::uint64_t life = nodes_[from]->life;
   later({}, [this, from, link, reason, life] {
     if (nodes_[from]->life != life || nodes_[from]->engine == nullptr) return;
     nodes_[from]->engine->link_closed(link, reason, now_);
     drive(from);
   });
-  if (channel->is_dark) return;
-  // Behind what is on its way.
-  Channel::End& other = channel->ends[1 - end];
-  later(std::max(now_ + channel->latency, other.last_arrival) - now_, [this, channel, end, reason] {
-    Channel::End& there = channel->ends[1 - end];
-    if (there.stranger != nullptr) {
-      there.stranger->closed = reason;
-      return;
-    }
-    if (!there.is_open || !there.node) return;
-    there.is_open = false;
-    Node& peer = *nodes_[*there.node];
-    peer.channels.erase(there.link);
-    if (peer.engine == nullptr) return;
-    peer.engine->link_closed(there.link, CloseReason::transport_closed, now_);
-    drive(*there.node);
-  });
+  if (!channel->is_dark) {
+    // Behind what is on its way.
+    const TimePoint last = channel->ends[1 - end_of(link)].last_arrival;
+    later(std::max(now_ + channel->latency(), last) - now_,
+          {.kind = Event::Kind::gone, .reason = reason, .link = link});
+  }
+  detach(link);
+}
+
+/// The other end of `link`.
+void World::hear_gone(LinkId link, CloseReason reason) {
+  const Channel* const channel = channel_of(link);
+  if (channel == nullptr) return;
+  const Channel::End& there = channel->ends[1 - end_of(link)];
+  if (there.node == nobody) {
+    stranger_at_.at(place_of(link))->closed = reason;
+    return;
+  }
+  if (!there.is_open) return;
+  const NodeNumber node = there.node;
+  detach(other_end(link));
+  if (nodes_[node]->engine == nullptr) return;
+  const bool is_error = reason == CloseReason::transport_error;
+  nodes_[node]->engine->link_closed(other_end(link),
+                                    is_error ? reason : CloseReason::transport_closed, now_);
+  drive(node);
 }
 
 World::Stranger& World::intrude(NodeNumber number) {
   strangers_.push_back(std::make_unique<Stranger>());
   Stranger& stranger = *strangers_.back();
-  auto channel = std::make_shared<Channel>();
-  channel->latency = low_;
-  channel->ends[0].stranger = &stranger;
-  channel->ends[0].is_open = true;
-  channel->ends[1].node = number;
-  channel->ends[1].link = stranger.link = LinkId{++next_link_};
-  channel->ends[1].is_open = true;
+  const LinkId link = open_channel(nobody, static_cast<std::uint32_t>(number), low_);
+  channel_of(link)->ends[0].is_open = true;
+  stranger_at_[place_of(link)] = &stranger;
+  stranger.link = other_end(link);
   stranger.at = number;
-  Node& node = *nodes_[number];
-  node.channels.emplace(stranger.link, channel);
-  node.engine->link_opened(
-      stranger.link,
-      {.dial = {}, .remote = "10.9.9.9:1", .remote_host = "10.9.9.9", .channel_binding = {}}, now_);
+  attach(stranger.link);
+  nodes_[number]->engine->link_opened(
+      stranger.link, {.dial = {}, .remote = {}, .remote_host = "10.9.9.9", .channel_binding = {}},
+      now_);
   drive(number);
   return stranger;
 }
 
 void World::speak(Stranger& stranger, Bytes message) {
-  Node& node = *nodes_[stranger.at];
-  const auto at = node.channels.find(stranger.link);
-  if (at == node.channels.end()) return;
-  later(low_, [this, channel = at->second, message = std::move(message)]() mutable {
-    arrive(channel, 1, std::move(message));
-  });
+  later(
+      low_,
+      {.kind = Event::Kind::arrive, .link = other_end(stranger.link), .batch = std::move(message)});
 }
 
 // ---- Time -----------------------------------------------------------------------------------
 
 void World::later(Duration wait, Happening happen) {
-  events_.push_back({now_ + wait, next_order_++, std::move(happen)});
-  std::ranges::push_heap(events_, std::less{});
+  later(wait, {.kind = Event::Kind::call, .call = std::make_unique<Happening>(std::move(happen))});
+}
+
+void World::later(Duration wait, Event event) {
+  event.at = now_ + wait;
+  event.order = next_order_++;
+  agenda_.add(std::move(event));
+}
+
+void World::happen(Event event) {
+  switch (event.kind) {
+    case Event::Kind::arrive:
+      return arrive(event.link, std::move(event.batch));
+    case Event::Kind::writable: {
+      const Channel* const channel = channel_of(event.link);
+      if (channel == nullptr || !channel->ends[end_of(event.link)].is_open) return;
+      const NodeNumber node = channel->ends[end_of(event.link)].node;
+      nodes_[node]->engine->link_writable(event.link, now_);
+      return drive(node);
+    }
+    case Event::Kind::gone:
+      return hear_gone(event.link, event.reason);
+    case Event::Kind::wake: {
+      Node& node = *nodes_[event.node];
+      if (node.engine == nullptr || node.wake != now_) return;
+      node.wake = never;
+      node.engine->wake(now_);
+      drive(event.node);
+      // A room that is due again at once would keep a real host spinning.
+      if (node.engine->next_wake() <= now_) {
+        std::fprintf(stderr, "node %u was woken, and is due still\n", node.number);
+        std::abort();
+      }
+      return;
+    }
+    case Event::Kind::call:
+      return (*event.call)();
+  }
 }
 
 void World::drive(NodeNumber number) {
   Node& node = *nodes_[number];
-  if (node.engine != nullptr) peer_relay::drive(*node.engine, node);
+  while (node.engine != nullptr) {
+    peer_relay::drive(*node.engine, node);
+    if (writable_.empty()) return;
+    for (const LinkId link : writable_) node.engine->link_writable(link, now_);
+    writable_.clear();
+  }
 }
 
 void World::run_for(Duration duration) {
   const TimePoint end = now_ + duration;
-  while (!events_.empty() && events_.front().at <= end) {
-    std::ranges::pop_heap(events_, std::less{});
-    Event event = std::move(events_.back());
-    events_.pop_back();
-    now_ = event.at;
-    event.happen();
+  while (auto event = agenda_.pop(end)) {
+    now_ = event->at;
+    happen(std::move(*event));
   }
   now_ = end;
 }

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "agenda.hpp"
 #include "base/random.hpp"
 #include "core/engine/engine.hpp"
 #include "modelled_crypto.hpp"
@@ -167,34 +168,61 @@ class World {
  private:
   friend struct Node;
   struct Channel;
+  struct Diary;
+  struct Place;
   using Happening = std::move_only_function<void()>;
+
   struct Event {
-    TimePoint at;
-    std::uint64_t order;
-    Happening happen;
+    enum class Kind : std::uint8_t {
+      arrive,    ///< `batch`, at the other end of `link`
+      writable,  ///< `link`, at its node
+      gone,      ///< the other end of `link`: it hears that this end has closed, for `reason`
+      wake,      ///< `node`, if that is still when it wants to be woken
+      call,
+    };
+    TimePoint at{};
+    std::uint64_t order = 0;
+    Kind kind = Kind::call;
+    CloseReason reason = CloseReason::shutdown;
+    std::uint32_t node = 0;
+    LinkId link{};
+    Bytes batch{};
+    std::unique_ptr<Happening> call{};
+
     bool operator<(const Event& other) const {
       return at != other.at ? at > other.at : order > other.order;
     }
   };
 
   void later(Duration wait, Happening happen);
+  void later(Duration wait, Event event);
+  void happen(Event event);
+  Place make_place(NodeNumber node) const;
   bool is_slow(NodeNumber a, NodeNumber b) const;
   void drive(NodeNumber node);
   void start(NodeNumber node, const NodeSpec& spec);
   void dial(NodeNumber from, DialId dial, const Address& address);
-  void transmit(NodeNumber from, LinkId link, Bytes batch);
+  void transmit(LinkId link, Bytes batch);
   void close(NodeNumber from, LinkId link, CloseReason reason);
-  void arrive(const std::shared_ptr<Channel>& channel, int end, Bytes message);
+  void arrive(LinkId link, Bytes message);
+  void hear_gone(LinkId link, CloseReason reason);
   std::optional<NodeNumber> node_at(const Address& address) const;
-  std::shared_ptr<Channel> channel_between(NodeNumber a, NodeNumber b) const;
+
+  // Channels. A link is an end of one; its number says which.
+  LinkId open_channel(std::uint32_t first, std::uint32_t second, Duration latency);
+  Channel* channel_of(LinkId link);
+  const Channel* channel_of(LinkId link) const;
+  void attach(LinkId link);
+  void detach(LinkId link);
+  std::optional<LinkId> link_between(NodeNumber a, NodeNumber b) const;
   void disconnect(NodeNumber node, bool others_notice);
 
   std::uint64_t seed_;
   Random random_;
   std::unique_ptr<Crypto> crypto_;
+  std::shared_ptr<ContactPool> contact_pool_ = make_contact_pool();
   TimePoint now_{std::chrono::seconds{1}};
   std::uint64_t next_order_ = 0;
-  std::uint64_t next_link_ = 0;
   std::uint64_t event_hash_ = 14695981039346656037u;
   Duration low_ = std::chrono::milliseconds{10};
   Duration high_ = std::chrono::milliseconds{50};
@@ -203,7 +231,15 @@ class World {
   std::uint64_t slow_per_mille_ = 0;
   std::uint64_t slow_bytes_per_second_ = 0;
   Audience* audience_ = nullptr;
-  std::vector<Event> events_;  // a heap
+  Agenda<Event> agenda_;
+  std::vector<LinkId> writable_;  // what the node that is driven has just transmitted on
+  std::deque<Channel> channels_;
+  std::vector<std::uint32_t> free_channels_;
+  // What few channels have: a stranger at the first end, messages held while stalled, and when what
+  // was sent so far has left a slow one.
+  std::map<std::uint32_t, Stranger*> stranger_at_;
+  std::map<std::uint32_t, std::vector<Event>> held_;
+  std::map<LinkId, TimePoint> busy_until_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::unique_ptr<Stranger>> strangers_;
   std::vector<std::pair<NodeNumber, NodeNumber>> forbidden_;

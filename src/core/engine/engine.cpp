@@ -113,7 +113,8 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
                   .listens_on_loopback = options.listens_on_loopback,
                   .cached_contacts = std::move(options.cached_contacts),
                   .limits = options.limits,
-                  .unix_ms_at_zero = options.unix_ms_at_zero}),
+                  .unix_ms_at_zero = options.unix_ms_at_zero,
+                  .pool = std::move(options.contact_pool)}),
       sessions(identity, port, random.split(),
                {.network = network,
                 .sessions_max = options.limits.sessions_max,
@@ -128,6 +129,8 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
       },
       &membership);
 }
+
+std::shared_ptr<ContactPool> make_contact_pool() { return std::make_shared<ContactPool>(); }
 
 Engine::Engine(EngineOptions options, const Identity& identity, Crypto& crypto, std::uint64_t seed,
                TimePoint now)
@@ -461,7 +464,7 @@ bool Engine::Rooms::transmit(LinkId link, const Envelope& envelope) {
 
 void Engine::Rooms::grant(SealWish wish) {
   std::optional<PublicKey> key;
-  if (const ContactPtr contact = table.contact(wish.to)) key = contact->record.key;
+  if (const ContactPtr contact = table.contact(wish.to)) key = contact->key();
   sessions.seal(std::move(wish), key, now, out);
 }
 

@@ -32,6 +32,10 @@
 
 namespace peer_relay {
 
+/// Contact records that the engines of one process hold in common; for hosts with many of them.
+class ContactPool;
+std::shared_ptr<ContactPool> make_contact_pool();
+
 /// An application's send that wants to know.
 struct AcknowledgedSend {
   Duration timeout = limits::acknowledged_timeout;
@@ -54,6 +58,7 @@ struct EngineOptions {
   Duration ping_after = limits::ping_after;
   Duration link_dead_after = limits::link_dead_after;
   std::int64_t unix_ms_at_zero = 0;  ///< the wall clock, in ms since 1970, at TimePoint{}
+  std::shared_ptr<ContactPool> contact_pool = {};  ///< may be null
 };
 
 /// An envelope of others, as it passes by a node.

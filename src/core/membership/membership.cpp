@@ -300,12 +300,17 @@ bool Membership::is_shunned(const NodeId& id, TimePoint now) const {
 
 // A record that we hold already costs no signature.
 ContactPtr Membership::prove(BytesView encoded, TimePoint now, Outbox& out) {
-  const auto record = decode_contact(encoded);
-  if (!record) {
+  ContactPool* const pool = options_.pool.get();
+  ContactPtr proven = pool == nullptr ? nullptr : pool->find(options_.network, encoded);
+  NodeId id;
+  if (proven != nullptr) {
+    id = proven->id;
+  } else if (const auto record = decode_contact(encoded)) {
+    id = node_id_of(record->key, crypto_);
+  } else {
     out.drop(DropReason::malformed);
     return nullptr;
   }
-  const NodeId id = node_id_of(record->key, crypto_);
   if (ContactPtr known = table_.contact(id);
       known != nullptr && std::ranges::equal(known->encoded, encoded)) {
     return known;
@@ -314,8 +319,17 @@ ContactPtr Membership::prove(BytesView encoded, TimePoint now, Outbox& out) {
     out.drop(DropReason::rate_limited);
     return nullptr;
   }
-  auto contact = prove_contact(encoded, options_.network, unix_ms(now) / 1000, crypto_);
-  if (contact) return std::move(*contact);
+  const std::uint64_t unix_seconds = unix_ms(now) / 1000;
+  if (proven != nullptr) {
+    if (is_timely(proven->expiry, unix_seconds)) return proven;
+    out.drop(DropReason::contact_expired);
+    return nullptr;
+  }
+  auto contact = prove_contact(encoded, options_.network, unix_seconds, crypto_);
+  if (contact) {
+    if (pool != nullptr) pool->keep(options_.network, *contact);
+    return std::move(*contact);
+  }
   out.drop(contact.error());
   return nullptr;
 }
@@ -375,8 +389,7 @@ void Membership::follow_referral(const NeighbourContacts& contacts, TimePoint no
       continue;
     }
     --referrals_left_;
-    dial({.purpose = Purpose::bootstrap, .address = contact->record.addresses.front(), .rest = {}},
-         out);
+    dial({.purpose = Purpose::bootstrap, .address = contact->addresses().front(), .rest = {}}, out);
     return;
   }
 }

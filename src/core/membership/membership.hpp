@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,6 +47,7 @@ class Membership {
     std::vector<Bytes> cached_contacts;
     Limits limits;
     std::int64_t unix_ms_at_zero = 0;
+    std::shared_ptr<ContactPool> pool{};  ///< of all nodes of the process; may be null
   };
 
   /// `self`, `table` and `crypto` outlive it.

@@ -162,7 +162,7 @@ bool Membership::dial(const Contact& contact, TimePoint now, Outbox& out) {
   const bool has_place = has_place_for(contact.id, true, needs_link_to(contact.id));
   if (!has_place && !is_asked_for(contact.id)) return false;
   std::vector<Address> addresses;
-  for (const Address& address : contact.record.addresses) {
+  for (const Address& address : contact.addresses()) {
     const Reach reach = address.reach();
     if (reach == Reach::nowhere || (reach == Reach::loopback && !is_local_network())) continue;
     addresses.push_back(address);
@@ -197,11 +197,11 @@ void Membership::bootstrap(TimePoint now, Outbox& out) {
   if (to_bootstrap_.empty()) {  // a new round
     if (under_way > 0 || now < bootstrap_at_) return;
     for (const ContactPtr& contact : cached_) {
-      for (const Address& address : contact->record.addresses) to_bootstrap_.push_back(address);
+      for (const Address& address : contact->addresses()) to_bootstrap_.push_back(address);
     }
     for (const ContactPtr& contact :
          table_.closest_contacts(self_.id, limits::peer_cache_max, false)) {
-      for (const Address& address : contact->record.addresses) to_bootstrap_.push_back(address);
+      for (const Address& address : contact->addresses()) to_bootstrap_.push_back(address);
     }
     for (const Address& address : options_.bootstrap) to_bootstrap_.push_back(address);
     std::ranges::sort(to_bootstrap_);

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
 
 #include "core/crypto/crypto.hpp"
 #include "core/crypto/identity.hpp"
@@ -15,27 +18,61 @@
 namespace peer_relay {
 
 /// A contact record that has proven itself. Shared, for it never changes: a newer record of the
-/// same node is another contact.
+/// same node is another contact. Of the record it keeps what is asked for often; the rest is read
+/// from its bytes when it is wanted.
 struct Contact {
+  /// `encoded` is the whole record, decoded as `record`.
+  Contact(const NodeId& of, const ContactRecord& record, BytesView encoded);
+
   NodeId id{};
-  ContactRecord record;
+  bool has_addresses = false;
+  bool names_this_machine = false;
+  std::uint8_t transports = 0;
+  std::uint64_t sequence = 0;  ///< the larger of two is the newer record
+  std::uint64_t expiry = 0;    ///< Unix time in seconds
+  /// The /24 or /48 of its first address that all can dial.
+  std::optional<std::uint64_t> subnet;
   Bytes encoded;  ///< as it came, to be passed on
 
   /// Whether others can link to it: by an address, or by signalling. Those who can't are leaves:
   /// reached by the links they make themselves, and no help to anybody else's envelopes.
-  bool is_dialable() const {
-    return !record.addresses.empty() || (record.transports & contact_webrtc) != 0;
-  }
+  bool is_dialable() const { return has_addresses || (transports & contact_webrtc) != 0; }
 
   /// Whether it names an address of its own machine.
-  bool is_local() const;
+  bool is_local() const { return names_this_machine; }
+
+  PublicKey key() const;
+  std::vector<Address> addresses() const;
 };
 using ContactPtr = std::shared_ptr<const Contact>;
+
+/// Contacts that the nodes of one process share, where there are many of them: each record is
+/// proven and held once. It holds what any table holds, and no more.
+class ContactPool {
+ public:
+  ContactPtr find(const NetworkHash& network, BytesView encoded) const;
+  void keep(const NetworkHash& network, const ContactPtr& contact);
+  /// Those that nobody holds any more, and are not swept out yet, among them.
+  std::size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    NetworkHash network{};
+    std::weak_ptr<const Contact> contact;
+  };
+  static std::size_t hash_of(BytesView encoded);
+
+  std::unordered_multimap<std::size_t, Entry> entries_;
+  std::size_t sweep_at_ = 1024;  // twice as many as were in use at the last sweep
+};
 
 /// Decodes, and checks id, signature and expiry; the price is one signature (about 0.1 ms).
 /// `unix_seconds` 0 takes what is past its time too, as from one's own cache.
 std::expected<ContactPtr, DropReason> prove_contact(BytesView encoded, const NetworkHash& network,
                                                     std::uint64_t unix_seconds, Crypto& crypto);
+
+/// Whether a record with that expiry may be taken now.
+bool is_timely(std::uint64_t expiry, std::uint64_t unix_seconds);
 
 /// Signs a record of our own.
 Bytes sign_contact(const ContactRecord& record, const NetworkHash& network, const Identity& self,

@@ -41,7 +41,7 @@ TEST_F(ContactProof, GivesTheIdAndTheBytesAsTheyCame) {
   ASSERT_TRUE(proven.has_value());
   EXPECT_EQ((*proven)->id, self.id);
   EXPECT_EQ((*proven)->encoded, encoded);
-  EXPECT_EQ((*proven)->record.sequence, now * 1000);
+  EXPECT_EQ((*proven)->sequence, now * 1000);
   EXPECT_TRUE((*proven)->is_dialable());
   EXPECT_FALSE((*proven)->is_local());
 }
@@ -111,10 +111,38 @@ TEST_F(ContactProof, SaysWhetherItNamesThisMachine) {
 }
 
 TEST(Contact, OneWithoutAnAddressThatCanBeSignalledIsDialable) {
-  Contact contact;
-  EXPECT_FALSE(contact.is_dialable());
-  contact.record.transports = contact_webrtc;
-  EXPECT_TRUE(contact.is_dialable());
+  EXPECT_FALSE(Contact({}, {}, {}).is_dialable());
+  EXPECT_TRUE(Contact({}, {.transports = contact_webrtc}, {}).is_dialable());
+}
+
+TEST_F(ContactProof, WhatIsKeptIsReadFromItsBytesAgain) {
+  const auto proven = prove_contact(record(), network, now, crypto);
+  ASSERT_TRUE(proven.has_value());
+  EXPECT_EQ((*proven)->key(), self.keys.public_key);
+  ASSERT_EQ((*proven)->addresses().size(), 1u);
+  EXPECT_EQ((*proven)->addresses().front().to_string(), "ws://192.0.2.1:8000");
+}
+
+// ---- The pool ----
+
+TEST_F(ContactProof, APoolGivesTheSameContactForTheSameBytes) {
+  ContactPool pool;
+  const Bytes encoded = record();
+  EXPECT_EQ(pool.find(network, encoded), nullptr);
+  const ContactPtr contact = *prove_contact(encoded, network, now, crypto);
+  pool.keep(network, contact);
+  EXPECT_EQ(pool.find(network, encoded), contact);
+  EXPECT_EQ(pool.find(network, record(now + day + 1)), nullptr);
+  EXPECT_EQ(pool.find(NetworkHash{9}, encoded), nullptr) << "proven for one network only";
+}
+
+TEST_F(ContactProof, APoolHoldsNothingThatNobodyElseHolds) {
+  ContactPool pool;
+  for (std::uint64_t i = 1; i <= 1500; ++i) {
+    pool.keep(network, *prove_contact(record(now + i), network, now, crypto));
+  }
+  EXPECT_EQ(pool.find(network, record(now + 1)), nullptr);
+  EXPECT_LE(pool.size(), 1024u);
 }
 
 }  // namespace

@@ -52,16 +52,9 @@ namespace {
 // Whether one operator's network would fill more than its share of a bucket. Addresses that only
 // this machine or site can dial are under its own control, and don't count.
 bool crowds(std::span<const ContactPtr> bucket, const Contact& contact) {
-  const auto subnet_of = [](const Contact& c) -> std::optional<std::uint64_t> {
-    for (const Address& address : c.record.addresses) {
-      if (address.reach() == Reach::world) return subnet_of_host(address.host);
-    }
-    return std::nullopt;
-  };
-  const auto subnet = subnet_of(contact);
-  if (!subnet) return false;
+  if (!contact.subnet) return false;
   const auto neighbours = std::ranges::count_if(
-      bucket, [&](const ContactPtr& other) { return subnet_of(*other) == subnet; });
+      bucket, [&](const ContactPtr& other) { return other->subnet == contact.subnet; });
   return static_cast<std::size_t>(neighbours) >= limits::contacts_per_subnet;
 }
 
@@ -81,8 +74,7 @@ bool Table::add(LinkedPeer peer) {
     relay_ids_.insert(std::ranges::lower_bound(relay_ids_, peer.id), peer.id);
   }
   const ContactPtr heard = contact(peer.id);
-  if (heard != nullptr &&
-      (peer.contact == nullptr || peer.contact->record.sequence < heard->record.sequence)) {
+  if (heard != nullptr && (peer.contact == nullptr || peer.contact->sequence < heard->sequence)) {
     peer.contact = heard;
   }
   forget(peer.id);
@@ -177,7 +169,7 @@ int Table::sibling_depth() const {
 bool Table::learn(const ContactPtr& contact, bool from_experience) {
   if (contact->id == self_) return false;
   const auto is_newer_than = [&contact](const ContactPtr& old) {
-    return old == nullptr || old->record.sequence < contact->record.sequence;
+    return old == nullptr || old->sequence < contact->sequence;
   };
   if (LinkedPeer* const peer = find(contact->id)) {
     if (!is_newer_than(peer->contact)) return false;

@@ -62,10 +62,12 @@ LinkedPeer leaf(const NodeId& id, std::uint64_t link = 1) {
 
 ContactPtr contact_of(const NodeId& id, std::string address = "ws://10.0.0.1:80",
                       std::uint64_t sequence = 1) {
-  Contact contact{.id = id, .record = {}, .encoded = {}};
-  contact.record.sequence = sequence;
-  if (!address.empty()) contact.record.addresses.push_back(*Address::parse(address));
-  return std::make_shared<const Contact>(std::move(contact));
+  ContactRecord record{.sequence = sequence};
+  if (!address.empty()) record.addresses.push_back(*Address::parse(address));
+  Bytes encoded;
+  encode_contact_unsigned(record, encoded);
+  encoded.resize(encoded.size() + contact_signature_bytes);
+  return std::make_shared<const Contact>(id, record, encoded);
 }
 
 std::vector<NodeId> ids_of(std::span<const ContactPtr> contacts) {
@@ -255,9 +257,9 @@ TEST(Contacts, OnlyANewerRecordReplacesAnOlder) {
   EXPECT_TRUE(table.learn(contact_of(id, "ws://10.0.0.1:80", 5), false));
   EXPECT_FALSE(table.learn(contact_of(id, "ws://10.0.0.2:80", 4), false));
   EXPECT_FALSE(table.learn(contact_of(id, "ws://10.0.0.2:80", 5), true));
-  EXPECT_EQ(table.contact(id)->record.addresses.front().host, "10.0.0.1");
+  EXPECT_EQ(table.contact(id)->addresses().front().host, "10.0.0.1");
   EXPECT_TRUE(table.learn(contact_of(id, "ws://10.0.0.3:80", 6), false));
-  EXPECT_EQ(table.contact(id)->record.addresses.front().host, "10.0.0.3");
+  EXPECT_EQ(table.contact(id)->addresses().front().host, "10.0.0.3");
   EXPECT_EQ(table.contacts(), 1u);
 }
 
@@ -270,8 +272,8 @@ TEST(Contacts, ANewerRecordOfAPeerIsThePeersToo) {
   table.add(std::move(peer));
   EXPECT_FALSE(table.learn(contact_of(id, "ws://10.0.0.2:80", 5), false));
   EXPECT_TRUE(table.learn(contact_of(id, "ws://10.0.0.3:80", 6), false));
-  EXPECT_EQ(table.find(id)->contact->record.sequence, 6u);
-  EXPECT_EQ(table.contact(id)->record.sequence, 6u);
+  EXPECT_EQ(table.find(id)->contact->sequence, 6u);
+  EXPECT_EQ(table.contact(id)->sequence, 6u);
 }
 
 TEST(Contacts, OfOurselvesAreNone) {

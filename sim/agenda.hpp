@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "peer_relay/time.hpp"
+
+namespace peer_relay::sim {
+
+/// What is to happen, earliest first. `Event` has `at`, and an `operator<` that says which of two
+/// is later.
+///
+/// Most of what a network plans is due within a latency or two, so the next seconds are slots of a
+/// millisecond, in any order until their turn comes; only what is farther off is in one heap (a
+/// calendar queue: Brown 1988).
+template <class Event>
+class Agenda {
+ public:
+  void add(Event event) {
+    const std::uint64_t slot = slot_of(event.at);
+    if (slot <= current_) {
+      push(due_, std::move(event));
+    } else if (slot < current_ + slots_.size()) {
+      ++in_slots_;
+      slots_[slot % slots_.size()].push_back(std::move(event));
+    } else {
+      push(far_, std::move(event));
+    }
+  }
+
+  /// The next, if it is due by then.
+  std::optional<Event> pop(TimePoint until) {
+    while (due_.empty()) {
+      if (!advance(slot_of(until))) return std::nullopt;
+    }
+    if (due_.front().at > until) return std::nullopt;
+    return take(due_);
+  }
+
+ private:
+  static constexpr std::uint64_t slot_bits = 10;  // 1,024 us
+  static constexpr std::size_t slot_count = 4096;
+
+  static std::uint64_t slot_of(TimePoint at) {
+    return static_cast<std::uint64_t>(at.time_since_epoch().count()) >> slot_bits;
+  }
+  static void push(std::vector<Event>& heap, Event event) {
+    heap.push_back(std::move(event));
+    std::ranges::push_heap(heap, std::less{});
+  }
+  static Event take(std::vector<Event>& heap) {
+    std::ranges::pop_heap(heap, std::less{});
+    Event event = std::move(heap.back());
+    heap.pop_back();
+    return event;
+  }
+
+  /// To the next slot, but not past `last`; false if that is as far as it goes.
+  bool advance(std::uint64_t last) {
+    if (current_ >= last) return false;
+    ++current_;
+    if (in_slots_ == 0) {  // nothing in between
+      if (far_.empty() || slot_of(far_.front().at) > last) {
+        current_ = last;
+      } else {
+        current_ = std::max(current_, slot_of(far_.front().at));
+      }
+    }
+    while (!far_.empty() && slot_of(far_.front().at) < current_ + slots_.size()) {
+      add(take(far_));
+    }
+    std::vector<Event>& slot = slots_[current_ % slots_.size()];
+    in_slots_ -= slot.size();
+    if (due_.empty()) {
+      std::swap(due_, slot);
+      std::ranges::make_heap(due_, std::less{});
+    } else {
+      for (Event& event : slot) push(due_, std::move(event));
+      slot.clear();
+    }
+    return true;
+  }
+
+  std::uint64_t current_ = 0;
+  std::size_t in_slots_ = 0;
+  std::vector<Event> due_;  // a heap: of the current slot and before
+  std::vector<std::vector<Event>> slots_ = std::vector<std::vector<Event>>(slot_count);
+  std::vector<Event> far_;  // a heap
+};
+
+}  // namespace peer_relay::sim
