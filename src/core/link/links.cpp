@@ -38,68 +38,117 @@ bool is_welcome(MutableBytes batch) {
   return !frames.is_broken();
 }
 
+/// What a link is called by people, in one piece of memory: there are many links, and nobody asks
+/// often.
+class Names {
+ public:
+  void set(std::string_view remote, std::string_view host, std::string_view agent) {
+    auto text = std::make_unique<char[]>(remote.size() + host.size() + agent.size());
+    std::ranges::copy(agent,
+                      std::ranges::copy(host, std::ranges::copy(remote, text.get()).out).out);
+    text_ = std::move(text);
+    remote_bytes_ = static_cast<std::uint16_t>(remote.size());
+    host_bytes_ = static_cast<std::uint16_t>(host.size());
+    agent_bytes_ = static_cast<std::uint16_t>(agent.size());
+  }
+
+  std::string_view remote() const { return {text_.get(), remote_bytes_}; }
+  std::string_view host() const { return {text_.get() + remote_bytes_, host_bytes_}; }
+  std::string_view agent() const {
+    return {text_.get() + remote_bytes_ + host_bytes_, agent_bytes_};
+  }
+
+ private:
+  std::unique_ptr<char[]> text_;
+  std::uint16_t remote_bytes_ = 0, host_bytes_ = 0, agent_bytes_ = 0;
+};
+
+/// Longer ones are cut: no address is.
+constexpr std::size_t name_bytes_max = 512;
+
+std::string_view cut(std::string_view name) { return name.substr(0, name_bytes_max); }
+
 }  // namespace
 
-/// Lives only while the handshake lasts.
-struct Opening {
-  noise::Handshake noise;
+/// What there is of a link until it is up.
+struct Links::Opening {
+  std::optional<DialId> dial;
+  bool probe = false;
+  TimePoint started{};
+  Bytes channel_binding;
+  Bytes message;  ///< of the handshake; leaves before any batch
+  std::optional<noise::Handshake> noise;
   PublicKey key{};
   Bytes contact;
   std::string observed_host;
-  bool is_needed = false;  // by the other side
+  bool is_needed = false;  ///< by the other side
 };
 
+// Each link of each node has one of these for as long as it lives, so it is kept small.
 struct Links::PeerLink {
   LinkId id{};
+  NodeId peer{};
   Stage stage = Stage::hello_awaited;
+  CloseReason end_reason = CloseReason::transport_closed;
+  std::optional<CloseReason> close_after_flush;
   bool dialed = false;
-  bool probe = false;
   bool told_up = false;  // LinkUp was wished for this link, and no LinkDown yet
   bool writable = true;
   bool is_dirty = false;
   bool goodbye_received = false;
-  std::optional<CloseReason> close_after_flush;
-  CloseReason end_reason = CloseReason::transport_closed;
-  std::optional<DialId> dial;
-  NodeId peer{};
   bool knows_peer = false;
+  bool awaits_pong = false;
+  std::uint32_t waiting_bytes = 0;
 
-  std::unique_ptr<Opening> opening;
+  std::unique_ptr<Opening> opening;  // until it is up
   std::optional<noise::Ciphers> ciphers;
-  Bytes handshake_message;  // leaves before any batch
-  Bytes channel_binding;
-  Ring<Bytes> waiting;  // batches in the making, plain; all but the last are full
-  std::size_t waiting_bytes = 0;
+  // Batches in the making, plain: the last, and the full ones before it.
+  Bytes filling;
+  std::unique_ptr<Ring<Bytes>> full;
 
-  TimePoint started{};
-  TimePoint up_since{};
   TimePoint last_heard{};
   TimePoint pinged_at{};
   TimePoint unwritable_since = never;
   TimePoint deadline = never;  // of the handshake, or of the goodbye
   TimePoint timer_at = never;  // the entry in the timers that counts; later ones are stale
-  std::uint64_t ping_value = 0;
   Duration round_trip{};
 
-  TokenBucket relay_bytes{0, 0};
-  TokenBucket relay_frames{0, 0};
-  std::uint64_t batches_in = 0, batches_out = 0, bytes_in = 0, bytes_out = 0, frames_relayed = 0;
-
-  std::string remote;
-  std::string remote_host;
-  std::string agent;
+  Tokens relay_bytes{{}};
+  Tokens relay_frames{{}};
+  std::uint64_t bytes_in = 0, bytes_out = 0, frames_relayed = 0;
+  Names names;
 
   bool is_opening() const {
     return stage == Stage::hello_sent || stage == Stage::hello_awaited ||
            stage == Stage::finish_awaited || stage == Stage::first_batch_awaited;
   }
-  bool has_work() const {
-    return !handshake_message.empty() || !waiting.empty() || close_after_flush.has_value();
+  bool has_message() const { return opening != nullptr && !opening->message.empty(); }
+  bool has_batch() const { return !filling.empty(); }
+  bool has_work() const { return has_message() || has_batch() || close_after_flush.has_value(); }
+
+  /// The oldest batch.
+  Bytes take_batch() {
+    Bytes batch = full != nullptr && !full->empty() ? full->pop() : std::exchange(filling, {});
+    waiting_bytes -= static_cast<std::uint32_t>(batch.size());
+    return batch;
+  }
+  void drop_batches() {
+    full.reset();
+    filling = {};
+    waiting_bytes = 0;
+  }
+  /// Names this ping, in the pong that answers it.
+  std::uint64_t ping_value() const {
+    return static_cast<std::uint64_t>(pinged_at.time_since_epoch().count());
   }
 };
 
 Links::Links(const Identity& self, Crypto& crypto, Options options)
-    : self_(self), crypto_(crypto), options_(std::move(options)) {}
+    : self_(self),
+      crypto_(crypto),
+      options_(std::move(options)),
+      relay_bytes_{options_.relay_bytes_per_second, options_.relay_bytes_per_second},
+      relay_frames_{options_.relay_frames_per_second, options_.relay_frames_per_second} {}
 
 Links::~Links() = default;
 
@@ -110,62 +159,62 @@ void Links::set_present(Present present, const void* context) {
 
 Links::PeerLink* Links::find(LinkId link) {
   const auto at = links_.find(link);
-  return at == links_.end() ? nullptr : at->second.get();
+  return at == links_.end() ? nullptr : &at->second;
 }
 
 const Links::PeerLink* Links::find(LinkId link) const {
   const auto at = links_.find(link);
-  return at == links_.end() ? nullptr : at->second.get();
+  return at == links_.end() ? nullptr : &at->second;
 }
 
 // ---- Opening ------------------------------------------------------------------------------------
 
 void Links::opened(LinkId id, LinkStart start, TimePoint now, Outbox& out) {
-  auto fresh = std::make_unique<PeerLink>();
-  PeerLink& link = *fresh;
+  const auto [at, inserted] = links_.try_emplace(id);
+  PEER_RELAY_ASSERT(inserted);
+  PeerLink& link = at->second;
   link.id = id;
-  link.dial = start.dial;
   link.dialed = start.dial.has_value();
-  link.probe = start.probe;
-  link.remote = std::move(start.remote);
-  link.remote_host = std::move(start.remote_host);
-  link.channel_binding = std::move(start.channel_binding);
-  link.started = link.last_heard = now;
+  link.names.set(cut(start.remote), cut(start.remote_host), {});
+  link.opening = std::make_unique<Opening>();
+  link.opening->dial = start.dial;
+  link.opening->probe = start.probe;
+  link.opening->started = link.last_heard = now;
+  link.opening->channel_binding = std::move(start.channel_binding);
   link.deadline = now + options_.handshake_timeout;
   arm(link, link.deadline);
-  const bool inserted = links_.emplace(id, std::move(fresh)).second;
-  PEER_RELAY_ASSERT(inserted);
   ++handshakes_;
   if (link.dialed) {
     link.stage = Stage::hello_sent;
     Bytes message;
     encode_hello({.version = protocol_version, .network = options_.network_hash, .noise = {}},
                  message);
-    Bytes prologue = message;
-    prologue.insert(prologue.end(), link.channel_binding.begin(), link.channel_binding.end());
-    const AgreementPair own{self_.keys.agreement_secret, self_.keys.agreement_public};
-    link.opening =
-        std::make_unique<Opening>(Opening{noise::Handshake({.pattern = noise::Pattern::xx,
-                                                            .role = noise::Role::initiator,
-                                                            .prologue = prologue,
-                                                            .own = own,
-                                                            .remote_static = std::nullopt},
-                                                           crypto_),
-                                          {},
-                                          {},
-                                          {}});
-    const auto written = link.opening->noise.write({}, message);
+    begin_handshake(link, noise::Role::initiator, message);
+    const auto written = link.opening->noise->write({}, message);
     PEER_RELAY_ASSERT(written.has_value());
-    link.handshake_message = std::move(message);
+    link.opening->message = std::move(message);
     touch(link);
     return;
   }
   link.stage = Stage::hello_awaited;
-  const std::size_t of_host = ++handshakes_by_host_[link.remote_host];
+  const std::size_t of_host = ++handshakes_by_host_[std::string{link.names.host()}];
   if (handshakes_ > limits::handshakes_max || of_host > limits::handshakes_per_host_max) {
     ++out.stats().refused_connections;
     refuse(link, CloseReason::too_many_handshakes);
   }
+}
+
+void Links::begin_handshake(PeerLink& link, noise::Role role, BytesView hello) {
+  const BytesView binding = link.opening->channel_binding;
+  Bytes prologue(hello.begin(), hello.begin() + Hello::prologue_bytes);
+  prologue.insert(prologue.end(), binding.begin(), binding.end());
+  link.opening->noise.emplace(
+      noise::HandshakeOptions{.pattern = noise::Pattern::xx,
+                              .role = role,
+                              .prologue = prologue,
+                              .own = {self_.keys.agreement_secret, self_.keys.agreement_public},
+                              .remote_static = std::nullopt},
+      crypto_);
 }
 
 void Links::handle_hello(PeerLink& link, BytesView message, Outbox& out) {
@@ -176,26 +225,15 @@ void Links::handle_hello(PeerLink& link, BytesView message, Outbox& out) {
   }
   if (hello->version != protocol_version) return refuse(link, CloseReason::wrong_version);
   if (hello->network != options_.network_hash) return refuse(link, CloseReason::wrong_network);
-  Bytes prologue(message.begin(), message.begin() + Hello::prologue_bytes);
-  prologue.insert(prologue.end(), link.channel_binding.begin(), link.channel_binding.end());
-  const AgreementPair own{self_.keys.agreement_secret, self_.keys.agreement_public};
-  link.opening = std::make_unique<Opening>(Opening{noise::Handshake({.pattern = noise::Pattern::xx,
-                                                                     .role = noise::Role::responder,
-                                                                     .prologue = prologue,
-                                                                     .own = own,
-                                                                     .remote_static = std::nullopt},
-                                                                    crypto_),
-                                                   {},
-                                                   {},
-                                                   {}});
+  begin_handshake(link, noise::Role::responder, message);
   Bytes payload;
   Bytes noise_message;
-  if (!link.opening->noise.read(hello->noise, payload) ||
-      !link.opening->noise.write(introduction(link), noise_message)) {
+  if (!link.opening->noise->read(hello->noise, payload) ||
+      !link.opening->noise->write(introduction(link), noise_message)) {
     out.drop(DropReason::handshake_failed);
     return abort(link, CloseReason::handshake_failed, out);
   }
-  encode_accepted(noise_message, link.handshake_message);
+  encode_accepted(noise_message, link.opening->message);
   link.stage = Stage::finish_awaited;
   touch(link);
 }
@@ -206,10 +244,11 @@ void Links::handle_reply(PeerLink& link, BytesView message, TimePoint now, Outbo
     const auto refused = decode_refused(message);
     const CloseReason reason = refused ? refused->reason : CloseReason::protocol_error;
     if (reason == CloseReason::wrong_network) {
-      out.notify(Problem{Problem::Kind::wrong_network, link.remote, std::string{refused->network}});
+      out.notify(Problem{Problem::Kind::wrong_network, std::string{link.names.remote()},
+                         std::string{refused->network}});
     } else if (reason == CloseReason::wrong_version) {
-      out.notify(
-          Problem{Problem::Kind::wrong_version, link.remote, std::to_string(refused->version)});
+      out.notify(Problem{Problem::Kind::wrong_version, std::string{link.names.remote()},
+                         std::to_string(refused->version)});
     }
     return abort(link, reason, out);
   }
@@ -219,25 +258,25 @@ void Links::handle_reply(PeerLink& link, BytesView message, TimePoint now, Outbo
     return abort(link, CloseReason::protocol_error, out);
   }
   Bytes payload;
-  if (!link.opening->noise.read(accepted->noise, payload) || !accept_introduction(link, payload)) {
+  if (!link.opening->noise->read(accepted->noise, payload) || !accept_introduction(link, payload)) {
     out.drop(DropReason::handshake_failed);
     return abort(link, CloseReason::handshake_failed, out);
   }
-  if (link.probe) return abort(link, CloseReason::probe_done, out);
+  if (link.opening->probe) return abort(link, CloseReason::probe_done, out);
   if (link.peer == self_.id) return abort(link, CloseReason::self, out);
-  if (!link.opening->noise.write(introduction(link), link.handshake_message) ||
+  if (!link.opening->noise->write(introduction(link), link.opening->message) ||
       !finish_handshake(link)) {
     out.drop(DropReason::handshake_failed);
     return abort(link, CloseReason::handshake_failed, out);
   }
   link.stage = Stage::first_batch_awaited;
-  link.round_trip = now - link.started;
+  link.round_trip = now - link.opening->started;
   touch(link);
 }
 
 void Links::handle_finish(PeerLink& link, BytesView message, TimePoint now, Outbox& out) {
   Bytes payload;
-  if (!link.opening->noise.read(message, payload) || !accept_introduction(link, payload) ||
+  if (!link.opening->noise->read(message, payload) || !accept_introduction(link, payload) ||
       !finish_handshake(link)) {
     out.drop(DropReason::handshake_failed);
     return abort(link, CloseReason::handshake_failed, out);
@@ -251,10 +290,12 @@ bool Links::accept_introduction(PeerLink& link, BytesView payload) {
   if (!introduction) return false;
   AgreementKey agreement{};
   if (!crypto_.to_agreement(introduction->key, agreement)) return false;
-  if (link.opening->noise.remote_static() != agreement) return false;
+  if (link.opening->noise->remote_static() != agreement) return false;
   link.peer = node_id_of(introduction->key, crypto_);
   link.knows_peer = true;
-  link.agent = introduction->agent;
+  const std::string remote{link.names.remote()};
+  const std::string host{link.names.host()};
+  link.names.set(remote, host, introduction->agent);
   link.opening->key = introduction->key;
   link.opening->is_needed = (introduction->features & feature_needs_link) != 0;
   link.opening->observed_host = introduction->observed_host;
@@ -265,19 +306,19 @@ bool Links::accept_introduction(PeerLink& link, BytesView payload) {
 Bytes Links::introduction(const PeerLink& link) const {
   const NodeId* const peer = link.knows_peer ? &link.peer : nullptr;
   const Presentation own =
-      present_ != nullptr ? present_(present_context_, peer, link.remote_host) : Presentation{};
+      present_ != nullptr ? present_(present_context_, peer, link.names.host()) : Presentation{};
   Bytes payload;
   encode_introduction({.key = self_.keys.public_key,
                        .features = feature_relays | (own.is_needed ? feature_needs_link : 0u),
                        .agent = options_.agent,
-                       .observed_host = link.remote_host,
+                       .observed_host = link.names.host(),
                        .contact = own.contact},
                       payload);
   return payload;
 }
 
 bool Links::finish_handshake(PeerLink& link) {
-  auto ciphers = link.opening->noise.split();
+  auto ciphers = link.opening->noise->split();
   if (!ciphers) return false;
   link.ciphers.emplace(std::move(*ciphers));
   return true;
@@ -287,35 +328,49 @@ void Links::come_up(PeerLink& link, TimePoint now, Outbox& out) {
   link.stage = Stage::up;
   end_handshake(link);
   ++out.stats().links_opened;
-  link.up_since = now;
   link.deadline = never;
   // A second's worth may come at once.
-  link.relay_bytes = TokenBucket{options_.relay_bytes_per_second, options_.relay_bytes_per_second};
-  link.relay_frames =
-      TokenBucket{options_.relay_frames_per_second, options_.relay_frames_per_second};
+  link.relay_bytes = Tokens{relay_bytes_};
+  link.relay_frames = Tokens{relay_frames_};
   arm(link, now + options_.ping_after);
   // The first frame of either side. The listener's tells the dialer that the link is up, and the
   // answer to it is the first measure of the round trip.
   ping(link, now, out);
 
-  const auto [at, is_first] = by_peer_.emplace(link.peer, link.id);
-  if (!is_first) {
-    PeerLink* const older = find(at->second);
-    PEER_RELAY_ASSERT(older != nullptr && older->stage == Stage::up);
+  if (PeerLink* const older = sender_to(link.peer)) {
+    PEER_RELAY_ASSERT(older->stage == Stage::up);
     settle_duplicate(*older, link, now, out);
   } else {
     link.told_up = true;
+    send_by(link);
+    Opening& opening = *link.opening;
     out.wish(LinkUp{.link = link.id,
-                    .dial = std::exchange(link.dial, std::nullopt),
+                    .dial = std::exchange(opening.dial, std::nullopt),
                     .id = link.peer,
-                    .key = link.opening->key,
-                    .remote_host = link.remote_host,
-                    .observed_host = std::move(link.opening->observed_host),
-                    .contact = std::move(link.opening->contact),
-                    .is_needed = link.opening->is_needed});
+                    .key = opening.key,
+                    .remote_host = std::string{link.names.host()},
+                    .observed_host = std::move(opening.observed_host),
+                    .contact = std::move(opening.contact),
+                    .is_needed = opening.is_needed});
   }
-  link.opening.reset();
-  link.channel_binding = {};
+  // Our last message may still wait for the channel.
+  if (!link.has_message()) link.opening.reset();
+}
+
+// ---- The link to send by, of each peer ----
+
+Links::PeerLink* Links::sender_to(const NodeId& peer) const {
+  const auto at = std::ranges::lower_bound(senders_, peer, {}, &PeerLink::peer);
+  return at != senders_.end() && (*at)->peer == peer ? *at : nullptr;
+}
+
+void Links::send_by(PeerLink& link) {
+  const auto at = std::ranges::lower_bound(senders_, link.peer, {}, &PeerLink::peer);
+  if (at != senders_.end() && (*at)->peer == link.peer) {
+    *at = &link;
+  } else {
+    senders_.insert(at, &link);
+  }
 }
 
 // Both ends must come to the same choice without a word: of two dialers the smaller id's link
@@ -331,13 +386,13 @@ void Links::settle_duplicate(PeerLink& older, PeerLink& newer, TimePoint now, Ou
     older.told_up = false;
     newer.told_up = true;
     surplus_.push_back(older.id);
-    by_peer_[newer.peer] = newer.id;
+    send_by(newer);
     out.wish(LinkMoved{.id = newer.peer, .link = newer.id, .dialed = newer.dialed});
   }
   // The dial that made the newer one, if it was ours, has come to its end either way.
-  if (newer.dial) {
+  if (newer.opening->dial) {
     out.wish(LinkDown{.link = newer.id,
-                      .dial = std::exchange(newer.dial, std::nullopt),
+                      .dial = std::exchange(newer.opening->dial, std::nullopt),
                       .last_of = std::nullopt,
                       .met = newer.peer,
                       .reason = CloseReason::duplicate});
@@ -354,9 +409,9 @@ void Links::settle_duplicate(PeerLink& older, PeerLink& newer, TimePoint now, Ou
 // is still on its way: that link is up at the other end, so it is here.
 void Links::come_up_instead_of(const PeerLink& leaver, TimePoint now, Outbox& out) {
   PeerLink* successor = nullptr;
-  for (const auto& [id, link] : links_) {
-    if (link->stage != Stage::first_batch_awaited || link->peer != leaver.peer) continue;
-    if (successor == nullptr || id > successor->id) successor = link.get();
+  for (auto& [id, link] : links_) {
+    if (link.stage != Stage::first_batch_awaited || link.peer != leaver.peer) continue;
+    if (successor == nullptr || id > successor->id) successor = &link;
   }
   if (successor != nullptr) come_up(*successor, now, out);
 }
@@ -364,7 +419,7 @@ void Links::come_up_instead_of(const PeerLink& leaver, TimePoint now, Outbox& ou
 void Links::end_handshake(PeerLink& link) {
   PEER_RELAY_ASSERT(handshakes_ > 0);
   --handshakes_;
-  if (!link.dialed) forget_handshake_of(link.remote_host);
+  if (!link.dialed) forget_handshake_of(std::string{link.names.host()});
 }
 
 void Links::forget_handshake_of(const std::string& host) {
@@ -416,7 +471,6 @@ std::optional<FrameReader> Links::open_batch(PeerLink& link, MutableBytes messag
     return std::nullopt;
   }
   link.last_heard = now;
-  ++link.batches_in;
   ++out.stats().batches_in;
   // Up before its frames are walked over: they are as good as later ones.
   if (link.stage == Stage::first_batch_awaited && is_welcome(*opened)) come_up(link, now, out);
@@ -442,8 +496,8 @@ void Links::handle(LinkId id, const Frame& frame, TimePoint now, Outbox& out) {
     case FrameKind::pong: {
       const auto value = decode_ping(frame.body);
       if (!value) return out.drop(DropReason::malformed);
-      if (*value != link->ping_value || link->ping_value == 0) return;
-      link->ping_value = 0;
+      if (!link->awaits_pong || *value != link->ping_value()) return;
+      link->awaits_pong = false;
       const Duration sample = now - link->pinged_at;
       link->round_trip =
           link->round_trip == Duration{} ? sample : (link->round_trip * 7 + sample) / 8;
@@ -485,7 +539,7 @@ void Links::writable(LinkId id) {
 void Links::closed(LinkId id, CloseReason reason, Outbox& out) {
   const auto at = links_.find(id);
   if (at == links_.end()) return;
-  PeerLink& link = *at->second;
+  PeerLink& link = at->second;
   if (link.is_opening()) end_handshake(link);
   // A channel that the other side closed after its goodbye, or after ours, ended for that reason.
   const bool ended_by_us = link.stage == Stage::ended || link.stage == Stage::leaving;
@@ -495,9 +549,9 @@ void Links::closed(LinkId id, CloseReason reason, Outbox& out) {
   tell_gone(link, out);
   ++out.stats().links_closed;
   ++out.stats().closed[static_cast<std::size_t>(truth)];
-  if (link.dial) {  // ours, and it never came up
+  if (link.opening != nullptr && link.opening->dial) {  // ours, and it never came up
     out.wish(LinkDown{.link = id,
-                      .dial = link.dial,
+                      .dial = link.opening->dial,
                       .last_of = std::nullopt,
                       .met = link.knows_peer ? std::optional{link.peer} : std::nullopt,
                       .reason = truth});
@@ -531,7 +585,7 @@ void Links::leave(PeerLink& link, CloseReason reason, TimePoint now, Outbox& out
   if (link.stage == Stage::leaving || link.stage == Stage::ended) return;
   if (link.is_opening()) {  // a dialer that hears goodbye in the first batch
     end_handshake(link);
-    link.opening.reset();
+    link.opening->noise.reset();
   }
   link.stage = Stage::leaving;
   link.end_reason = reason;
@@ -547,12 +601,12 @@ void Links::refuse(PeerLink& link, CloseReason reason) {
        .version = protocol_version,
        .network = reason == CloseReason::wrong_network ? std::string_view{options_.network}
                                                        : std::string_view{}},
-      link.handshake_message);
+      link.opening->message);
   link.close_after_flush = reason;
   link.end_reason = reason;
   end_handshake(link);
   link.stage = Stage::ended;
-  link.opening.reset();
+  link.opening->noise.reset();
   touch(link);
 }
 
@@ -565,10 +619,11 @@ void Links::abort(PeerLink& link, CloseReason reason, Outbox& out) {
   }
   link.stage = Stage::ended;
   queued_bytes_ -= link.waiting_bytes;
-  link.waiting_bytes = 0;
-  link.waiting.clear();
-  link.handshake_message.clear();
-  link.opening.reset();
+  link.drop_batches();
+  if (link.opening != nullptr) {
+    link.opening->message.clear();
+    link.opening->noise.reset();
+  }
   link.close_after_flush = link.end_reason;
   tell_gone(link, out);
   touch(link);
@@ -578,13 +633,13 @@ void Links::abort(PeerLink& link, CloseReason reason, Outbox& out) {
 void Links::tell_gone(PeerLink& link, Outbox& out) {
   std::erase(surplus_, link.id);
   if (!std::exchange(link.told_up, false)) return;
-  by_peer_.erase(link.peer);
+  senders_.erase(std::ranges::lower_bound(senders_, link.peer, {}, &PeerLink::peer));
   for (const LinkId id : surplus_) {
     PeerLink* const other = find(id);
     if (other->peer != link.peer) continue;
     std::erase(surplus_, id);
     other->told_up = true;
-    by_peer_.emplace(other->peer, id);
+    send_by(*other);
     return out.wish(LinkMoved{.id = other->peer, .link = id, .dialed = other->dialed});
   }
   out.wish(LinkDown{.link = link.id,
@@ -612,19 +667,23 @@ Bytes* Links::batch_for(LinkId id, std::size_t frame_bytes) {
 
 Bytes& Links::append_target(PeerLink& link, std::size_t frame_bytes) {
   PEER_RELAY_ASSERT(frame_bytes <= batch_plain_bytes_max);
-  if (link.waiting.empty() || link.waiting.back().size() + frame_bytes > batch_plain_bytes_max) {
-    link.waiting.push(fresh_buffer());
+  if (!link.has_batch()) {
+    link.filling = fresh_buffer();
+  } else if (link.filling.size() + frame_bytes > batch_plain_bytes_max) {
+    if (link.full == nullptr) link.full = std::make_unique<Ring<Bytes>>();
+    link.full->push(std::exchange(link.filling, fresh_buffer()));
   }
-  link.waiting_bytes += frame_bytes;
+  link.waiting_bytes += static_cast<std::uint32_t>(frame_bytes);
   queued_bytes_ += frame_bytes;
   touch(link);
-  return link.waiting.back();
+  return link.filling;
 }
 
 bool Links::may_relay(LinkId id, std::size_t bytes, TimePoint now) {
   PeerLink* const link = find(id);
   if (link == nullptr) return false;
-  if (!link->relay_frames.take(1, now) || !link->relay_bytes.take(bytes, now)) return false;
+  if (!link->relay_frames.take(1, relay_frames_, now)) return false;
+  if (!link->relay_bytes.take(bytes, relay_bytes_, now)) return false;
   ++link->frames_relayed;
   return true;
 }
@@ -642,19 +701,18 @@ std::optional<Outgoing> Links::next_outgoing(TimePoint now, Outbox& out) {
     if (link == nullptr) continue;
     link->is_dirty = false;
     Outgoing outgoing{.link = link->id, .message = {}, .then_close = {}, .has_message = false};
-    if (link->writable && !link->handshake_message.empty()) {
-      outgoing.message = std::exchange(link->handshake_message, {});
+    if (link->writable && link->has_message()) {
+      outgoing.message = std::exchange(link->opening->message, {});
       outgoing.has_message = true;
-    } else if (link->writable && !link->waiting.empty()) {
-      outgoing.message = link->waiting.pop();
-      link->waiting_bytes -= outgoing.message.size();
+      if (!link->is_opening() && !link->opening->dial) link->opening.reset();
+    } else if (link->writable && link->has_batch()) {
+      outgoing.message = link->take_batch();
       queued_bytes_ -= outgoing.message.size();
       if (!seal(*link, outgoing.message)) {
         abort(*link, CloseReason::protocol_error, out);  // 2^64 batches: not in this universe
         continue;
       }
       outgoing.has_message = true;
-      ++link->batches_out;
       ++out.stats().batches_out;
     }
     if (outgoing.has_message) {
@@ -663,7 +721,7 @@ std::optional<Outgoing> Links::next_outgoing(TimePoint now, Outbox& out) {
       link->writable = false;
       link->unwritable_since = now;
     }
-    if (link->close_after_flush && link->handshake_message.empty() && link->waiting.empty()) {
+    if (link->close_after_flush && !link->has_message() && !link->has_batch()) {
       outgoing.then_close = std::exchange(link->close_after_flush, std::nullopt);
       link->stage = Stage::ended;
     }
@@ -732,9 +790,9 @@ void Links::keep_alive(PeerLink& link, TimePoint now, Outbox& out) {
 }
 
 void Links::ping(PeerLink& link, TimePoint now, Outbox& out) {
-  link.ping_value = static_cast<std::uint64_t>(now.time_since_epoch().count()) | 1;  // 0: none out
   link.pinged_at = now;
-  append_ping(FrameKind::ping, link.ping_value, append_target(link, frame_header_bytes + 8));
+  link.awaits_pong = true;
+  append_ping(FrameKind::ping, link.ping_value(), append_target(link, frame_header_bytes + 8));
   ++out.stats().frames_out;
 }
 
@@ -748,14 +806,13 @@ void Links::arm(PeerLink& link, TimePoint at) {
 // ---- What there is ----
 
 std::optional<LinkId> Links::link_to(const NodeId& peer) const {
-  const auto at = by_peer_.find(peer);
-  if (at == by_peer_.end()) return std::nullopt;
-  return at->second;
+  const PeerLink* const link = sender_to(peer);
+  return link == nullptr ? std::nullopt : std::optional{link->id};
 }
 
 std::string_view Links::remote_host(LinkId id) const {
   const PeerLink* const link = find(id);
-  return link == nullptr ? std::string_view{} : std::string_view{link->remote_host};
+  return link == nullptr ? std::string_view{} : link->names.host();
 }
 
 std::optional<LinkFacts> Links::facts(LinkId id) const {
@@ -763,13 +820,12 @@ std::optional<LinkFacts> Links::facts(LinkId id) const {
   if (link == nullptr || link->stage != Stage::up) return std::nullopt;
   return LinkFacts{.id = link->peer,
                    .dialed = link->dialed,
-                   .remote = link->remote,
-                   .remote_host = link->remote_host,
-                   .agent = link->agent,
+                   .remote = link->names.remote(),
+                   .remote_host = link->names.host(),
+                   .agent = link->names.agent(),
                    .round_trip = link->round_trip,
-                   .up_since = link->up_since,
-                   .batches_in = link->batches_in,
-                   .batches_out = link->batches_out,
+                   .batches_in = link->ciphers->receive.counter(),
+                   .batches_out = link->ciphers->send.counter(),
                    .bytes_in = link->bytes_in,
                    .bytes_out = link->bytes_out,
                    .frames_relayed = link->frames_relayed};

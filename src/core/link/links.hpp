@@ -56,7 +56,6 @@ struct LinkFacts {
   std::string_view remote_host;
   std::string_view agent;
   Duration round_trip{};
-  TimePoint up_since{};
   std::uint64_t batches_in = 0, batches_out = 0, bytes_in = 0, bytes_out = 0;
   std::uint64_t frames_relayed = 0;
 };
@@ -140,12 +139,14 @@ class Links {
   std::size_t queued_bytes() const { return queued_bytes_; }
 
  private:
+  struct Opening;
   struct PeerLink;
 
   PeerLink* find(LinkId link);
   const PeerLink* find(LinkId link) const;
   std::optional<FrameReader> open_batch(PeerLink& link, MutableBytes message, TimePoint now,
                                         Outbox& out);
+  void begin_handshake(PeerLink& link, noise::Role role, BytesView hello);
   void handle_hello(PeerLink& link, BytesView message, Outbox& out);
   void handle_reply(PeerLink& link, BytesView message, TimePoint now, Outbox& out);
   void handle_finish(PeerLink& link, BytesView message, TimePoint now, Outbox& out);
@@ -154,6 +155,8 @@ class Links {
   bool finish_handshake(PeerLink& link);
   void come_up(PeerLink& link, TimePoint now, Outbox& out);
   void settle_duplicate(PeerLink& older, PeerLink& newer, TimePoint now, Outbox& out);
+  PeerLink* sender_to(const NodeId& peer) const;
+  void send_by(PeerLink& link);
   void come_up_instead_of(const PeerLink& leaver, TimePoint now, Outbox& out);
   void refuse(PeerLink& link, CloseReason reason);
   void leave(PeerLink& link, CloseReason reason, TimePoint now, Outbox& out);
@@ -175,8 +178,11 @@ class Links {
   Present present_ = nullptr;
   const void* present_context_ = nullptr;
 
-  std::unordered_map<LinkId, std::unique_ptr<PeerLink>> links_;
-  std::unordered_map<NodeId, LinkId> by_peer_;
+  TokenRate relay_bytes_;
+  TokenRate relay_frames_;
+
+  std::unordered_map<LinkId, PeerLink> links_;
+  std::vector<PeerLink*> senders_;  // the link to send by for each peer, sorted by the peer's id
   std::unordered_map<std::string, std::size_t> handshakes_by_host_;
   std::size_t handshakes_ = 0;
   std::size_t queued_bytes_ = 0;
