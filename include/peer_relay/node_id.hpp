@@ -20,7 +20,8 @@ struct NodeId {
   static constexpr std::size_t size = 20;
   std::array<std::uint8_t, size> bytes{};
 
-  auto operator<=>(const NodeId&) const = default;
+  bool operator==(const NodeId& other) const;
+  std::strong_ordering operator<=>(const NodeId& other) const;
 
   std::string to_hex() const;
 
@@ -77,6 +78,14 @@ inline IdWords words_of(const NodeId& id) {
           big_endian_at<std::uint32_t>(bytes + 16)};
 }
 
+inline std::strong_ordering compare(const NodeId& a, const NodeId& b) {
+  const auto [a_high, a_middle, a_low] = words_of(a);
+  const auto [b_high, b_middle, b_low] = words_of(b);
+  if (a_high != b_high) return a_high <=> b_high;
+  if (a_middle != b_middle) return a_middle <=> b_middle;
+  return a_low <=> b_low;
+}
+
 template <class Word>
 void xor_at(std::size_t at, const NodeId& a, const NodeId& b, Distance& out) {
   Word of_a;
@@ -88,6 +97,14 @@ void xor_at(std::size_t at, const NodeId& a, const NodeId& b, Distance& out) {
 }
 
 }  // namespace detail
+
+inline bool NodeId::operator==(const NodeId& other) const {
+  return detail::compare(*this, other) == 0;
+}
+
+inline std::strong_ordering NodeId::operator<=>(const NodeId& other) const {
+  return detail::compare(*this, other);
+}
 
 inline Distance distance(const NodeId& a, const NodeId& b) {
   Distance out;

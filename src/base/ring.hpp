@@ -42,10 +42,18 @@ class Ring {
     return slots_[(first_ + count_ - 1) & (slots_.size() - 1)];
   }
 
+  /// Gives memory back that an unusual crowd took. Only while it is empty.
+  void trim() {
+    PEER_RELAY_ASSERT(count_ == 0);
+    if (slots_.size() > kept_when_trimmed) *this = Ring{};
+  }
+
   /// Drops all, memory too.
   void clear() { *this = Ring{}; }
 
  private:
+  static constexpr std::size_t kept_when_trimmed = 4;
+
   void grow() {
     std::vector<T> wider(slots_.empty() ? 4 : slots_.size() * 2);
     for (std::size_t i = 0; i < count_; ++i) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/gentle_growth.hpp"
 #include "peer_relay/time.hpp"
 
 namespace peer_relay {
@@ -17,6 +18,7 @@ class Timers {
  public:
   void arm(TimePoint at, Key key) {
     if (at == never) return;
+    grow_gently(heap_);
     heap_.push_back({at, key});
     std::push_heap(heap_.begin(), heap_.end(), later);
   }

@@ -159,6 +159,7 @@ class Outbox {
 
   bool empty() const { return wishes_.empty(); }
   Wish take() { return wishes_.pop(); }
+  void trim() { wishes_.trim(); }
 
  private:
   // Bounded by the inputs: each input leaves a bounded number of wishes, and all are granted before

@@ -190,6 +190,8 @@ void Engine::dial_failed(DialId dial, DialError error, TimePoint now) {
 void Engine::wake(TimePoint now) {
   Rooms& r = *rooms_;
   r.now = now;
+  r.out.trim();
+  r.actions.trim();
   r.links.wake(now, r.out);
   r.tracer.wake(now, r.out);
   r.membership.wake(now, r.out);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/gentle_growth.hpp"
 
 namespace peer_relay {
 
@@ -13,6 +14,19 @@ namespace {
 // Enough for the links that are busy at one time; the rest allocate.
 constexpr std::size_t buffers_kept = 16;
 constexpr std::size_t buffer_kept_bytes_max = 2 * limits::batch_bytes_max;
+
+// Links that fall silent within the same second are looked at together: a node with a hundred idle
+// links wakes once a second, not ten times.
+constexpr Duration look_together = std::chrono::seconds{1};
+
+TimePoint rounded_up(TimePoint at) {
+  const Duration since = at.time_since_epoch() + look_together - Duration{1};
+  return TimePoint{since - since % look_together};
+}
+
+// Queues of links that have nothing to send just now, for those that have.
+constexpr std::size_t queues_kept = 64;
+constexpr std::size_t queues_kept_idle = 4;
 
 // Links to one peer beside the one to send by. An honest dialer soon ends those that it does not
 // want; the other kind can't make us hold more.
@@ -84,6 +98,15 @@ struct Links::Opening {
   bool is_needed = false;  ///< by the other side
 };
 
+/// Batches in the making, plain: the last, and the full ones before it.
+struct Links::Queue {
+  Bytes filling;
+  Ring<Bytes> full;
+
+  /// The oldest; empty without any.
+  Bytes take() { return full.empty() ? std::exchange(filling, {}) : full.pop(); }
+};
+
 // Each link of each node has one of these for as long as it lives, so it is kept small.
 struct Links::PeerLink {
   LinkId id{};
@@ -99,19 +122,17 @@ struct Links::PeerLink {
   bool knows_peer = false;
   bool awaits_pong = false;
   std::uint32_t waiting_bytes = 0;
+  std::uint32_t round_trip_us = 0;  // smoothed; 0: not measured yet
 
   std::unique_ptr<Opening> opening;  // until it is up
   std::optional<noise::Ciphers> ciphers;
-  // Batches in the making, plain: the last, and the full ones before it.
-  Bytes filling;
-  std::unique_ptr<Ring<Bytes>> full;
+  std::unique_ptr<Queue> queue;  // only while something waits
 
   TimePoint last_heard{};
   TimePoint pinged_at{};
   TimePoint unwritable_since = never;
   TimePoint deadline = never;  // of the handshake, or of the goodbye
   TimePoint timer_at = never;  // the entry in the timers that counts; later ones are stale
-  Duration round_trip{};
 
   Tokens relay_bytes{{}};
   Tokens relay_frames{{}};
@@ -123,19 +144,14 @@ struct Links::PeerLink {
            stage == Stage::finish_awaited || stage == Stage::first_batch_awaited;
   }
   bool has_message() const { return opening != nullptr && !opening->message.empty(); }
-  bool has_batch() const { return !filling.empty(); }
-  bool has_work() const { return has_message() || has_batch() || close_after_flush.has_value(); }
-
-  /// The oldest batch.
-  Bytes take_batch() {
-    Bytes batch = full != nullptr && !full->empty() ? full->pop() : std::exchange(filling, {});
-    waiting_bytes -= static_cast<std::uint32_t>(batch.size());
-    return batch;
+  bool has_work() const {
+    return has_message() || queue != nullptr || close_after_flush.has_value();
   }
-  void drop_batches() {
-    full.reset();
-    filling = {};
-    waiting_bytes = 0;
+  void note_round_trip(Duration sample) {
+    const auto us = static_cast<std::uint64_t>(sample.count());
+    const std::uint64_t smoothed =
+        round_trip_us == 0 ? us : (std::uint64_t{round_trip_us} * 7 + us) / 8;
+    round_trip_us = static_cast<std::uint32_t>(std::min<std::uint64_t>(smoothed, UINT32_MAX));
   }
   /// Names this ping, in the pong that answers it.
   std::uint64_t ping_value() const {
@@ -270,7 +286,7 @@ void Links::handle_reply(PeerLink& link, BytesView message, TimePoint now, Outbo
     return abort(link, CloseReason::handshake_failed, out);
   }
   link.stage = Stage::first_batch_awaited;
-  link.round_trip = now - link.opening->started;
+  link.note_round_trip(now - link.opening->started);
   touch(link);
 }
 
@@ -332,7 +348,7 @@ void Links::come_up(PeerLink& link, TimePoint now, Outbox& out) {
   // A second's worth may come at once.
   link.relay_bytes = Tokens{relay_bytes_};
   link.relay_frames = Tokens{relay_frames_};
-  arm(link, now + options_.ping_after);
+  arm(link, rounded_up(now + patience_with(link)));
   // The first frame of either side. The listener's tells the dialer that the link is up, and the
   // answer to it is the first measure of the round trip.
   ping(link, now, out);
@@ -365,6 +381,7 @@ Links::PeerLink* Links::sender_to(const NodeId& peer) const {
 }
 
 void Links::send_by(PeerLink& link) {
+  grow_gently(senders_);
   const auto at = std::ranges::lower_bound(senders_, link.peer, {}, &PeerLink::peer);
   if (at != senders_.end() && (*at)->peer == link.peer) {
     *at = &link;
@@ -498,9 +515,7 @@ void Links::handle(LinkId id, const Frame& frame, TimePoint now, Outbox& out) {
       if (!value) return out.drop(DropReason::malformed);
       if (!link->awaits_pong || *value != link->ping_value()) return;
       link->awaits_pong = false;
-      const Duration sample = now - link->pinged_at;
-      link->round_trip =
-          link->round_trip == Duration{} ? sample : (link->round_trip * 7 + sample) / 8;
+      link->note_round_trip(now - link->pinged_at);
       return;
     }
     case FrameKind::goodbye: {
@@ -619,7 +634,8 @@ void Links::abort(PeerLink& link, CloseReason reason, Outbox& out) {
   }
   link.stage = Stage::ended;
   queued_bytes_ -= link.waiting_bytes;
-  link.drop_batches();
+  link.waiting_bytes = 0;
+  link.queue.reset();
   if (link.opening != nullptr) {
     link.opening->message.clear();
     link.opening->noise.reset();
@@ -667,16 +683,16 @@ Bytes* Links::batch_for(LinkId id, std::size_t frame_bytes) {
 
 Bytes& Links::append_target(PeerLink& link, std::size_t frame_bytes) {
   PEER_RELAY_ASSERT(frame_bytes <= batch_plain_bytes_max);
-  if (!link.has_batch()) {
-    link.filling = fresh_buffer();
-  } else if (link.filling.size() + frame_bytes > batch_plain_bytes_max) {
-    if (link.full == nullptr) link.full = std::make_unique<Ring<Bytes>>();
-    link.full->push(std::exchange(link.filling, fresh_buffer()));
+  if (link.queue == nullptr) {
+    link.queue = fresh_queue();
+    link.queue->filling = fresh_buffer();
+  } else if (link.queue->filling.size() + frame_bytes > batch_plain_bytes_max) {
+    link.queue->full.push(std::exchange(link.queue->filling, fresh_buffer()));
   }
   link.waiting_bytes += static_cast<std::uint32_t>(frame_bytes);
   queued_bytes_ += frame_bytes;
   touch(link);
-  return link.filling;
+  return link.queue->filling;
 }
 
 bool Links::may_relay(LinkId id, std::size_t bytes, TimePoint now) {
@@ -705,8 +721,10 @@ std::optional<Outgoing> Links::next_outgoing(TimePoint now, Outbox& out) {
       outgoing.message = std::exchange(link->opening->message, {});
       outgoing.has_message = true;
       if (!link->is_opening() && !link->opening->dial) link->opening.reset();
-    } else if (link->writable && link->has_batch()) {
-      outgoing.message = link->take_batch();
+    } else if (link->writable && link->queue != nullptr) {
+      outgoing.message = link->queue->take();
+      if (link->queue->filling.empty()) recycle(std::move(link->queue));
+      link->waiting_bytes -= static_cast<std::uint32_t>(outgoing.message.size());
       queued_bytes_ -= outgoing.message.size();
       if (!seal(*link, outgoing.message)) {
         abort(*link, CloseReason::protocol_error, out);  // 2^64 batches: not in this universe
@@ -721,7 +739,7 @@ std::optional<Outgoing> Links::next_outgoing(TimePoint now, Outbox& out) {
       link->writable = false;
       link->unwritable_since = now;
     }
-    if (link->close_after_flush && !link->has_message() && !link->has_batch()) {
+    if (link->close_after_flush && !link->has_message() && link->queue == nullptr) {
       outgoing.then_close = std::exchange(link->close_after_flush, std::nullopt);
       link->stage = Stage::ended;
     }
@@ -749,6 +767,17 @@ Bytes Links::fresh_buffer() {
   return buffer;
 }
 
+std::unique_ptr<Links::Queue> Links::fresh_queue() {
+  if (queues_.empty()) return std::make_unique<Queue>();
+  std::unique_ptr<Queue> queue = std::move(queues_.back());
+  queues_.pop_back();
+  return queue;
+}
+
+void Links::recycle(std::unique_ptr<Queue> queue) {
+  if (queues_.size() < queues_kept) queues_.push_back(std::move(queue));
+}
+
 void Links::recycle(Bytes buffer) {
   if (pool_.size() >= buffers_kept || buffer.capacity() > buffer_kept_bytes_max) return;
   buffer.clear();
@@ -758,6 +787,7 @@ void Links::recycle(Bytes buffer) {
 // ---- Time ----
 
 void Links::wake(TimePoint now, Outbox& out) {
+  if (queues_.size() > queues_kept_idle) queues_.resize(queues_kept_idle);
   while (const auto due = timers_.pop_due(now)) {
     PeerLink* const link = find(*due);
     if (link == nullptr || now < link->timer_at) continue;
@@ -777,16 +807,22 @@ void Links::wake(TimePoint now, Outbox& out) {
   }
 }
 
-// Looks at a link that is up; due at every ping_after of silence.
+// Looks at a link that is up; due where there was silence for too long.
 void Links::keep_alive(PeerLink& link, TimePoint now, Outbox& out) {
   const bool is_stalled =
       link.unwritable_since != never && now - link.unwritable_since >= options_.link_dead_after;
   if (is_stalled) return abort(link, CloseReason::queue_stalled, out);
   const Duration silence = now - link.last_heard;
   if (silence >= options_.link_dead_after) return abort(link, CloseReason::keepalive_timeout, out);
-  if (silence < options_.ping_after) return arm(link, link.last_heard + options_.ping_after);
+  const Duration patience = patience_with(link);
+  if (silence < patience) return arm(link, rounded_up(link.last_heard + patience));
   ping(link, now, out);
-  arm(link, std::min(now + options_.ping_after, link.last_heard + options_.link_dead_after));
+  arm(link, rounded_up(std::min(now + patience, link.last_heard + options_.link_dead_after)));
+}
+
+// One ping serves both sides. The dialer's comes first, and the listener's only if it does not.
+Duration Links::patience_with(const PeerLink& link) const {
+  return link.dialed ? options_.ping_after : options_.ping_after * 5 / 4;
 }
 
 void Links::ping(PeerLink& link, TimePoint now, Outbox& out) {
@@ -823,7 +859,7 @@ std::optional<LinkFacts> Links::facts(LinkId id) const {
                    .remote = link->names.remote(),
                    .remote_host = link->names.host(),
                    .agent = link->names.agent(),
-                   .round_trip = link->round_trip,
+                   .round_trip = Duration{link->round_trip_us},
                    .batches_in = link->ciphers->receive.counter(),
                    .batches_out = link->ciphers->send.counter(),
                    .bytes_in = link->bytes_in,

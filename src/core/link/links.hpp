@@ -140,6 +140,7 @@ class Links {
 
  private:
   struct Opening;
+  struct Queue;
   struct PeerLink;
 
   PeerLink* find(LinkId link);
@@ -162,6 +163,7 @@ class Links {
   void leave(PeerLink& link, CloseReason reason, TimePoint now, Outbox& out);
   void abort(PeerLink& link, CloseReason reason, Outbox& out);
   void tell_gone(PeerLink& link, Outbox& out);
+  Duration patience_with(const PeerLink& link) const;
   void keep_alive(PeerLink& link, TimePoint now, Outbox& out);
   void ping(PeerLink& link, TimePoint now, Outbox& out);
   void arm(PeerLink& link, TimePoint at);
@@ -169,6 +171,8 @@ class Links {
   void end_handshake(PeerLink& link);
   void forget_handshake_of(const std::string& host);
   Bytes fresh_buffer();
+  std::unique_ptr<Queue> fresh_queue();
+  void recycle(std::unique_ptr<Queue> queue);
   Bytes& append_target(PeerLink& link, std::size_t frame_bytes);
   bool seal(PeerLink& link, Bytes& batch);
 
@@ -188,7 +192,8 @@ class Links {
   std::size_t queued_bytes_ = 0;
   Ring<LinkId> dirty_;           // links with something to send or to close; each once
   std::vector<LinkId> surplus_;  // up, but not the one to send by; few at any time
-  std::vector<Bytes> pool_;      // empty buffers for the next batches, at most buffers_kept
+  std::vector<std::unique_ptr<Queue>> queues_;  // for the next links with something to send
+  std::vector<Bytes> pool_;  // empty buffers for the next batches, at most buffers_kept
   Timers<LinkId> timers_;
 };
 

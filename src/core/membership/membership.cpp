@@ -288,7 +288,15 @@ void Membership::turn_away(const LinkUp& up, Outbox& out) {
 }
 
 void Membership::shun(const NodeId& id, TimePoint now) {
+  forgive(now);
   shunned_.insert(id, now + limits::failed_contact_shunned_for);
+}
+
+// The oldest are last, and all are shunned for the same time.
+void Membership::forgive(TimePoint now) {
+  while (!shunned_.empty() && std::prev(shunned_.end())->second <= now) {
+    shunned_.erase(NodeId{std::prev(shunned_.end())->first});
+  }
 }
 
 bool Membership::is_shunned(const NodeId& id, TimePoint now) const {

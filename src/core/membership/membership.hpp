@@ -151,6 +151,7 @@ class Membership {
   void make_room(const NodeId& newcomer, TimePoint now, Outbox& out);
   void turn_away(const LinkUp& up, Outbox& out);
   void shun(const NodeId& id, TimePoint now);
+  void forgive(TimePoint now);
   bool is_shunned(const NodeId& id, TimePoint now) const;
 
   // Contacts.

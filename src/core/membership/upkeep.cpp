@@ -264,6 +264,7 @@ void Membership::wake(TimePoint now, Outbox& out) {
   }
   if (now < next_wake_) return;
   dirty_ = true;
+  forgive(now);
   for (auto at = lookups_.begin(); at != lookups_.end();) {
     if (now < at->second.deadline) {
       ++at;

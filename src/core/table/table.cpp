@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/gentle_growth.hpp"
 
 namespace peer_relay {
 
@@ -29,20 +30,16 @@ std::pair<std::size_t, std::size_t> IdIndex::bucket(std::span<const NodeId> sort
                                                     const NodeId& self, int bits) {
   if (bits >= id_bits) return {0, 0};
   // The ids of one bucket are a subtree: the same first bits as ours, then the other one.
-  NodeId first = self;
-  NodeId last = self;
-  for (int bit = bits; bit < id_bits; ++bit) {
-    const auto byte = static_cast<std::size_t>(bit / 8);
-    const auto mask = static_cast<std::uint8_t>(0x80 >> bit % 8);
-    const bool value = bit == bits ? !self.bit(bit) : false;
-    first.bytes[byte] =
-        static_cast<std::uint8_t>(value ? first.bytes[byte] | mask : first.bytes[byte] & ~mask);
-    const bool last_value = bit == bits ? !self.bit(bit) : true;
-    last.bytes[byte] =
-        static_cast<std::uint8_t>(last_value ? last.bytes[byte] | mask : last.bytes[byte] & ~mask);
-  }
-  const auto low = std::ranges::lower_bound(sorted, first);
-  const auto high = std::ranges::upper_bound(sorted, last);
+  NodeId inside = self;
+  inside.bytes[static_cast<std::size_t>(bits / 8)] ^= static_cast<std::uint8_t>(0x80 >> bits % 8);
+  const auto is_before = [&](const NodeId& id) {
+    return id < inside && common_prefix_bits(id, inside) <= bits;
+  };
+  const auto is_not_behind = [&](const NodeId& id) {
+    return id < inside || common_prefix_bits(id, inside) > bits;
+  };
+  const auto low = std::ranges::partition_point(sorted, is_before);
+  const auto high = std::partition_point(low, sorted.end(), is_not_behind);
   return {static_cast<std::size_t>(low - sorted.begin()),
           static_cast<std::size_t>(high - sorted.begin())};
 }
@@ -70,14 +67,13 @@ std::size_t Table::place_of(const NodeId& peer) const {
 bool Table::add(LinkedPeer peer) {
   const std::size_t at = place_of(peer.id);
   if (at < peers_.size() && peers_[at].id == peer.id) return false;
-  if (peer.relays) {
-    relay_ids_.insert(std::ranges::lower_bound(relay_ids_, peer.id), peer.id);
-  }
+  if (peer.relays) insert_relay(peer.id);
   const ContactPtr heard = contact(peer.id);
   if (heard != nullptr && (peer.contact == nullptr || peer.contact->sequence < heard->sequence)) {
     peer.contact = heard;
   }
   forget(peer.id);
+  grow_gently(peers_);
   peers_.insert(peers_.begin() + static_cast<std::ptrdiff_t>(at), std::move(peer));
   return true;
 }
@@ -106,12 +102,16 @@ void Table::set_relays(const NodeId& peer, bool relays) {
   LinkedPeer* const found = find(peer);
   if (found == nullptr || found->relays == relays) return;
   found->relays = relays;
-  const auto at = std::ranges::lower_bound(relay_ids_, peer);
   if (relays) {
-    relay_ids_.insert(at, peer);
+    insert_relay(peer);
   } else {
-    relay_ids_.erase(at);
+    relay_ids_.erase(std::ranges::lower_bound(relay_ids_, peer));
   }
+}
+
+void Table::insert_relay(const NodeId& peer) {
+  grow_gently(relay_ids_);
+  relay_ids_.insert(std::ranges::lower_bound(relay_ids_, peer), peer);
 }
 
 const LinkedPeer* Table::closest_relay(const NodeId& target) const {
@@ -188,6 +188,7 @@ bool Table::learn(const ContactPtr& contact, bool from_experience) {
   }
   if (!from_experience && crowds(bucket, *contact)) return false;
   if (bucket.size() < limits::contacts_per_bucket) {
+    grow_gently(bucket);
     bucket.push_back(contact);
     ++contact_count_;
     return true;

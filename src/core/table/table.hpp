@@ -112,6 +112,7 @@ class Table {
 
  private:
   std::size_t place_of(const NodeId& peer) const;
+  void insert_relay(const NodeId& peer);
 
   NodeId self_;
   std::vector<LinkedPeer> peers_;  // sorted by id
