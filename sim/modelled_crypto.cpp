@@ -2,6 +2,7 @@
 #include "modelled_crypto.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace peer_relay::sim {
@@ -64,12 +65,6 @@ std::array<std::uint8_t, N> mixed(Domain domain, BytesView a, BytesView b = {}) 
   return out;
 }
 
-// As if on the curve: the public key of a secret goes by way of the signing key of the same seed,
-// so that to_agreement() needs no secret.
-AgreementKey agreement_public(const AgreementKey& secret) {
-  return mixed(agreement_key, mixed(signing_key, secret));
-}
-
 std::array<std::uint8_t, tag_bytes> tag_of(const SymmetricKey& key, std::uint64_t counter,
                                            BytesView associated, BytesView plain) {
   Mixer mixer{sealing + counter};
@@ -89,22 +84,38 @@ void ModelledCrypto::random(MutableBytes out) {
 
 void ModelledCrypto::hash(std::span<const BytesView> parts, MutableBytes out) {
   // Of the bytes, wherever they are cut.
-  Bytes whole;
-  for (const BytesView part : parts) whole.insert(whole.end(), part.begin(), part.end());
+  std::size_t size = 0;
+  for (const BytesView part : parts) size += part.size();
+  std::array<std::uint8_t, 512> usual;
+  Bytes unusual;
+  if (size > usual.size()) unusual.resize(size);
+  const MutableBytes whole = size > usual.size() ? MutableBytes{unusual} : MutableBytes{usual};
+  auto at = whole.begin();
+  for (const BytesView part : parts) at = std::ranges::copy(part, at).out;
   Mixer mixer{hashing};
-  mixer.add(whole);
+  mixer.add(whole.first(size));
   mixer.finish(out);
+}
+
+PublicKey ModelledCrypto::public_key_of(const SigningSeed& seed) {
+  return mixed(signing_key, seed);
+}
+
+// As if on the curve: the agreement key of a secret goes by way of the public key of the same seed,
+// so that to_agreement() needs no secret.
+AgreementKey ModelledCrypto::agreement_key_of(const AgreementKey& secret) {
+  return mixed(agreement_key, public_key_of(secret));
 }
 
 KeyPair ModelledCrypto::key_pair(const SigningSeed& seed) {
   return {.seed = seed,
-          .public_key = mixed(signing_key, seed),
+          .public_key = public_key_of(seed),
           .agreement_secret = seed,
-          .agreement_public = agreement_public(seed)};
+          .agreement_public = agreement_key_of(seed)};
 }
 
 AgreementPair ModelledCrypto::agreement_pair(const AgreementKey& secret) {
-  return {.secret = secret, .public_key = agreement_public(secret)};
+  return {.secret = secret, .public_key = agreement_key_of(secret)};
 }
 
 Signature ModelledCrypto::sign(const KeyPair& pair, BytesView message) {
@@ -122,7 +133,7 @@ bool ModelledCrypto::to_agreement(const PublicKey& key, AgreementKey& out) {
 
 bool ModelledCrypto::agree(const AgreementKey& secret, const AgreementKey& other,
                            AgreementKey& out) {
-  const AgreementKey own = agreement_public(secret);
+  const AgreementKey own = agreement_key_of(secret);
   out = mixed(agreeing, std::min(own, other), std::max(own, other));
   return std::ranges::any_of(other, [](std::uint8_t byte) { return byte != 0; });
 }

@@ -11,7 +11,7 @@
 
 namespace peer_relay::sim {
 
-class ModelledCrypto final : public Crypto {
+class ModelledCrypto : public Crypto {
  public:
   explicit ModelledCrypto(std::uint64_t seed) : random_(seed) {}
 
@@ -30,7 +30,13 @@ class ModelledCrypto final : public Crypto {
   bool equal(BytesView a, BytesView b) override;
   void wipe(MutableBytes secret) override;
 
+ protected:
+  /// The public key of a seed, by which all its other keys are known.
+  virtual PublicKey public_key_of(const SigningSeed& seed);
+
  private:
+  AgreementKey agreement_key_of(const AgreementKey& secret);
+
   Random random_;
 };
 

@@ -135,13 +135,22 @@ struct World::Node {
   void note(const NotifyWish::Joined&) {}
 };
 
-World::World(std::uint64_t seed, CryptoFlavour flavour) : seed_(seed), random_(seed) {
-  if (flavour == CryptoFlavour::sodium) {
-    crypto_ = std::make_unique<SeededCrypto>(random_.next());
-  } else {
-    crypto_ = std::make_unique<ModelledCrypto>(random_.next());
-  }
+namespace {
+
+template <class Port>
+std::unique_ptr<Crypto> make_port(std::uint64_t seed) {
+  return std::make_unique<Port>(seed);
 }
+
+}  // namespace
+
+World::World(std::uint64_t seed, CryptoFlavour flavour)
+    : World(seed, flavour == CryptoFlavour::sodium ? make_port<SeededCrypto>
+                                                   : make_port<ModelledCrypto>) {}
+
+World::World(std::uint64_t seed, MakeCrypto make_crypto)
+    : seed_(seed), random_(seed), crypto_(make_crypto(random_.next())) {}
+
 World::~World() = default;
 
 // ---- Nodes ----------------------------------------------------------------------------------

@@ -63,6 +63,9 @@ enum class CryptoFlavour : std::uint8_t { sodium, modelled };
 class World {
  public:
   explicit World(std::uint64_t seed, CryptoFlavour flavour = CryptoFlavour::sodium);
+  /// With a port of one's own, made for the seed that it is given.
+  using MakeCrypto = std::unique_ptr<Crypto> (*)(std::uint64_t seed);
+  World(std::uint64_t seed, MakeCrypto make_crypto);
   ~World();
 
   // ---- Nodes --------------------------------------------------------------------------------
