@@ -224,13 +224,12 @@ void Links::begin_handshake(PeerLink& link, noise::Role role, BytesView hello) {
   const BytesView binding = link.opening->channel_binding;
   Bytes prologue(hello.begin(), hello.begin() + Hello::prologue_bytes);
   prologue.insert(prologue.end(), binding.begin(), binding.end());
-  link.opening->noise.emplace(
-      noise::HandshakeOptions{.pattern = noise::Pattern::xx,
-                              .role = role,
-                              .prologue = prologue,
-                              .own = {self_.keys.agreement_secret, self_.keys.agreement_public},
-                              .remote_static = std::nullopt},
-      crypto_);
+  link.opening->noise.emplace(noise::HandshakeOptions{.pattern = noise::Pattern::xx,
+                                                      .role = role,
+                                                      .prologue = prologue,
+                                                      .own = self_.keys.agreement(),
+                                                      .remote_static = std::nullopt},
+                              crypto_);
 }
 
 void Links::handle_hello(PeerLink& link, BytesView message, Outbox& out) {
