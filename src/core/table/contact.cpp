@@ -2,9 +2,11 @@
 #include "core/table/contact.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <functional>
 #include <string_view>
+#include <utility>
 
 #include "peer_relay/limits.hpp"
 
@@ -31,28 +33,40 @@ PublicKey Contact::key() const { return decode_contact(encoded)->key; }
 
 std::vector<Address> Contact::addresses() const { return decode_contact(encoded)->addresses; }
 
-std::size_t ContactPool::hash_of(BytesView encoded) {
-  return std::hash<std::string_view>{}(as_text(encoded));
+std::uint64_t ContactPool::hash_of(BytesView encoded) {
+  return std::hash<std::string_view>{}(as_text(encoded)) | 1;
 }
 
 ContactPtr ContactPool::find(const NetworkHash& network, BytesView encoded) const {
-  const auto [first, last] = entries_.equal_range(hash_of(encoded));
-  for (auto at = first; at != last; ++at) {
-    ContactPtr contact = at->second.contact.lock();
-    if (contact != nullptr && at->second.network == network &&
-        std::ranges::equal(contact->encoded, encoded)) {
-      return contact;
-    }
+  const std::uint64_t hash = hash_of(encoded);
+  for (std::size_t at = hash >> 1 & (slots_.size() - 1); slots_[at].hash != 0;
+       at = (at + 1) & (slots_.size() - 1)) {
+    if (slots_[at].hash != hash || slots_[at].network != network) continue;
+    ContactPtr contact = slots_[at].contact.lock();
+    if (contact != nullptr && std::ranges::equal(contact->encoded, encoded)) return contact;
   }
   return nullptr;
 }
 
 void ContactPool::keep(const NetworkHash& network, const ContactPtr& contact) {
-  if (entries_.size() >= sweep_at_) {
-    std::erase_if(entries_, [](const auto& entry) { return entry.second.contact.expired(); });
-    sweep_at_ = std::max(sweep_at_, 2 * entries_.size());
-  }
-  entries_.emplace(hash_of(contact->encoded), Entry{network, contact});
+  if (2 * size_ >= slots_.size()) sweep();
+  put({.hash = hash_of(contact->encoded), .network = network, .contact = contact});
+}
+
+void ContactPool::put(Slot slot) {
+  std::size_t at = slot.hash >> 1 & (slots_.size() - 1);
+  while (slots_[at].hash != 0) at = (at + 1) & (slots_.size() - 1);
+  slots_[at] = std::move(slot);
+  ++size_;
+}
+
+// Drops what nobody holds any more, and grows if that was little.
+void ContactPool::sweep() {
+  std::vector<Slot> old = std::exchange(slots_, {});
+  std::erase_if(old, [](const Slot& slot) { return slot.contact.expired(); });
+  slots_.resize(std::max<std::size_t>(2048, std::bit_ceil(4 * old.size())));
+  size_ = 0;
+  for (Slot& slot : old) put(std::move(slot));
 }
 
 bool is_timely(std::uint64_t expiry, std::uint64_t unix_seconds) {

@@ -5,7 +5,6 @@
 #include <expected>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "core/crypto/crypto.hpp"
@@ -53,17 +52,21 @@ class ContactPool {
   ContactPtr find(const NetworkHash& network, BytesView encoded) const;
   void keep(const NetworkHash& network, const ContactPtr& contact);
   /// Those that nobody holds any more, and are not swept out yet, among them.
-  std::size_t size() const { return entries_.size(); }
+  std::size_t size() const { return size_; }
 
  private:
-  struct Entry {
+  struct Slot {
+    std::uint64_t hash = 0;  // 0: free
     NetworkHash network{};
     std::weak_ptr<const Contact> contact;
   };
-  static std::size_t hash_of(BytesView encoded);
+  static std::uint64_t hash_of(BytesView encoded);
+  void put(Slot slot);
+  void sweep();
 
-  std::unordered_multimap<std::size_t, Entry> entries_;
-  std::size_t sweep_at_ = 1024;  // twice as many as were in use at the last sweep
+  // Open addressing, a power of two of them, never more than half full.
+  std::vector<Slot> slots_ = std::vector<Slot>(2048);
+  std::size_t size_ = 0;
 };
 
 /// Decodes, and checks id, signature and expiry; the price is one signature (about 0.1 ms).

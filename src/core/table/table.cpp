@@ -2,6 +2,7 @@
 #include "core/table/table.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -226,26 +227,65 @@ std::span<const ContactPtr> Table::contacts_in_bucket(int bucket) const {
                                  : std::span<const ContactPtr>{};
 }
 
+namespace {
+
+/// Somebody to be ranked, without a look at the contact itself: most are never wanted.
+struct Candidate {
+  NodeId id;
+  const ContactPtr* contact;
+};
+
+/// Moves the dialable ones into `found`, closest first, until there are `count`.
+void take_closest(std::vector<Candidate>& candidates, const NodeId& target, std::size_t count,
+                  std::vector<ContactPtr>& found) {
+  const auto farther = [&](const Candidate& a, const Candidate& b) {
+    return is_closer(b.id, a.id, target);
+  };
+  std::ranges::make_heap(candidates, farther);
+  while (found.size() < count && !candidates.empty()) {
+    std::ranges::pop_heap(candidates, farther);
+    const ContactPtr& contact = *candidates.back().contact;
+    candidates.pop_back();
+    if (contact->is_dialable()) found.push_back(contact);
+  }
+}
+
+}  // namespace
+
 std::vector<ContactPtr> Table::closest_contacts(const NodeId& target, std::size_t count,
                                                 bool only_linked) const {
-  std::vector<ContactPtr> all;
-  for (const LinkedPeer& peer : peers_) {
-    if (peer.contact != nullptr && peer.contact->is_dialable()) all.push_back(peer.contact);
-  }
-  if (!only_linked) {
-    for (const std::vector<ContactPtr>& bucket : buckets_) {
-      for (const ContactPtr& contact : bucket) {
-        if (contact->is_dialable()) all.push_back(contact);
-      }
+  std::vector<ContactPtr> found;
+  std::vector<Candidate> candidates;
+  if (target != self_ || only_linked) {
+    for (const LinkedPeer& peer : peers_) {
+      if (peer.contact != nullptr) candidates.push_back({peer.id, &peer.contact});
     }
+    for (const auto& bucket : buckets_) {
+      if (only_linked) break;
+      for (const ContactPtr& contact : bucket) candidates.push_back({contact->id, &contact});
+    }
+    take_closest(candidates, target, count, found);
+    return found;
   }
-  const auto closer = [&](const ContactPtr& a, const ContactPtr& b) {
-    return is_closer(a->id, b->id, target);
-  };
-  const std::size_t wanted = std::min(count, all.size());
-  std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(wanted), closer);
-  all.resize(wanted);
-  return all;
+  // Around ourselves all of one bucket are closer than all of the next farther one.
+  std::vector<std::pair<int, const LinkedPeer*>> peers;
+  for (const LinkedPeer& peer : peers_) {
+    if (peer.contact != nullptr) peers.emplace_back(common_prefix_bits(self_, peer.id), &peer);
+  }
+  std::ranges::sort(peers, std::greater{}, &std::pair<int, const LinkedPeer*>::first);
+  auto next = peers.begin();
+  int bucket = std::max(buckets(), peers.empty() ? 0 : peers.front().first + 1);
+  while (bucket-- > 0 && found.size() < count) {
+    candidates.clear();
+    for (; next != peers.end() && next->first == bucket; ++next) {
+      candidates.push_back({next->second->id, &next->second->contact});
+    }
+    for (const ContactPtr& contact : contacts_in_bucket(bucket)) {
+      candidates.push_back({contact->id, &contact});
+    }
+    take_closest(candidates, target, count, found);
+  }
+  return found;
 }
 
 }  // namespace peer_relay

@@ -448,6 +448,14 @@ TEST(Contacts, TheClosestAreGivenClosestFirstAndOnlyThoseThatCanBeDialed) {
   linked.resize(3);
   EXPECT_EQ(ids_of(table.closest_contacts(target, 3, true)), linked);
   EXPECT_THAT(table.closest_contacts(target, 0, false), IsEmpty());
+  // Around ourselves the buckets say who can't be among them.
+  std::ranges::sort(
+      all, [&](const NodeId& a, const NodeId& b) { return is_closer(a, b, table.self()); });
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{7}, all.size()}) {
+    EXPECT_THAT(ids_of(table.closest_contacts(table.self(), count, false)),
+                testing::ElementsAreArray(all.begin(), all.begin() + static_cast<long>(count)));
+  }
+  EXPECT_EQ(ids_of(table.closest_contacts(table.self(), 1000, false)), all);
 }
 
 }  // namespace
