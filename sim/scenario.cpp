@@ -331,7 +331,7 @@ Report among_liars(const Scenario& scenario, const Setting& setting, const Liar&
                    std::uint64_t liars_in_ten) {
   bool is_truce = true;
   const double growth = std::chrono::duration<double>(growth_time(setting.nodes)).count();
-  Stage stage{scenario, setting, growth + 30 + 2 * (20 + 20)};
+  Stage stage{scenario, setting, growth + 30 + 3 * (20 + 20) + 300};
   std::vector<bool> lies;
   stage.grow(setting.nodes, growth_time(setting.nodes), [&](NodeNumber, NodeSpec& spec) {
     lies.push_back(stage.random().below(10) < liars_in_ten);
@@ -359,12 +359,18 @@ Report among_liars(const Scenario& scenario, const Setting& setting, const Liar&
   const auto [honest, honest_transmissions] = honest_pairs("all are honest yet");
   is_truce = false;
   const TimePoint began = stage.world().now();
-  const auto [lied, lied_transmissions] = honest_pairs("liars at work");
+  const auto [surprised, surprised_transmissions] = honest_pairs("liars set to work");
+  stage.run_for(300s, "liars are found out");
+  const auto [settled, settled_transmissions] = honest_pairs("liars at work");
   stage.storm(began, stage.world().now(), fmt::format("{} % lie", liars_in_ten * 10));
   stage.find_part("acknowledged while all are honest", stage.arrived(honest), 1);
-  stage.find_part("acknowledged among the liars", stage.arrived(lied), 0.99);
-  const double ratio = lied_transmissions / honest_transmissions;
-  stage.find("transmissions, of those among honest", fmt::format("{:.2f}", ratio), "<= 4",
+  stage.find("acknowledged in the first seconds of lies",
+             fmt::format("{:.3f} %", 100 * stage.arrived(surprised)));
+  stage.find("transmissions then, of those among honest",
+             fmt::format("{:.2f}", surprised_transmissions / honest_transmissions));
+  stage.find_part("acknowledged five minutes later", stage.arrived(settled), 0.99);
+  const double ratio = settled_transmissions / honest_transmissions;
+  stage.find("transmissions then, of those among honest", fmt::format("{:.2f}", ratio), "<= 4",
              ratio <= 4);
   return stage.finish();
 }

@@ -124,6 +124,9 @@ struct Limits {
   std::size_t half_open_max = 512;          ///< connections before their handshake, in total
   std::size_t half_open_per_host_max = 64;  ///< and from one address
   std::uint64_t notices_per_second = 10;    ///< unreachable notices to one source
+  /// Each linked relay is tested this often for whether it passes on what it is given;
+  /// Duration::max(): not at all. With 64 links about 200 B/s, all told.
+  Duration audit_every = std::chrono::seconds{120};
 };
 
 }  // namespace peer_relay

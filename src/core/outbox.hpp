@@ -34,6 +34,8 @@ struct RouteWish {
   /// 0: the best way. 1 and more: another first hop than the tries before it, as far as there is
   /// one.
   std::uint8_t attempt = 0;
+  /// By this linked peer, wherever it leads.
+  std::optional<NodeId> first_hop = {};
   Bytes body = {};
 };
 

@@ -7,6 +7,7 @@
 #include "core/delivery/delivery.hpp"
 #include "core/link/links.hpp"
 #include "core/membership/membership.hpp"
+#include "core/route/auditor.hpp"
 #include "core/route/router.hpp"
 #include "core/route/tracer.hpp"
 #include "core/session/sessions.hpp"
@@ -47,7 +48,7 @@ struct Engine::Rooms {
   void route(LinkId from, MutableBytes body);
   bool lie(const Envelope& envelope, Step& step);
   void forward(LinkId from, const Envelope& envelope, const Step& step, MutableBytes body);
-  void arrived(const Envelope& envelope, MutableBytes body);
+  void arrived(LinkId from, const Envelope& envelope, MutableBytes body);
   void unreachable(const NodeId& where, const Unreachable& notice);
 
   // What is wished.
@@ -81,6 +82,7 @@ struct Engine::Rooms {
   Membership membership;
   Sessions sessions;
   Delivery delivery;
+  Auditor auditor;
   Liar liar;
   std::set<DialId> probes;  // dials that only look who answers; bounded by limits::probes_max
   Ring<Action> actions;
@@ -120,7 +122,8 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
                 .sessions_max = options.limits.sessions_max,
                 .unix_ms_at_zero = options.unix_ms_at_zero,
                 .started = at}),
-      delivery(random.split(), random_epoch(port)) {
+      delivery(random.split(), random_epoch(port)),
+      auditor(table, random.split(), options.limits.audit_every) {
   links.set_present(
       [](const void* context, const NodeId* peer, std::string_view remote_host) {
         const auto& of = *static_cast<const Membership*>(context);
@@ -147,6 +150,7 @@ void Engine::set_liar(Liar liar) { rooms_->liar = std::move(liar); }
 void Engine::start(TimePoint now) {
   rooms_->now = now;
   rooms_->membership.start(now, rooms_->out);
+  rooms_->auditor.start(now);
 }
 
 void Engine::link_opened(LinkId link, LinkOrigin origin, TimePoint now) {
@@ -197,6 +201,7 @@ void Engine::wake(TimePoint now) {
   r.membership.wake(now, r.out);
   r.sessions.wake(now, r.out);
   r.delivery.wake(now, r.out);
+  r.auditor.wake(now, r.out);
 }
 
 void Engine::Rooms::frame(LinkId from, const Frame& frame) {
@@ -242,7 +247,7 @@ void Engine::Rooms::route(LinkId from, MutableBytes body) {
   if (liar && !lie(*envelope, step)) return;
   switch (step.act) {
     case Step::Act::deliver:
-      return arrived(*envelope, body);
+      return arrived(from, *envelope, body);
     case Step::Act::forward:
       return forward(from, *envelope, step, body);
     case Step::Act::drop:
@@ -302,7 +307,7 @@ void Engine::Rooms::drop(const Envelope& envelope, DropReason reason) {
   router.give_notice(envelope, reason, now, out);
 }
 
-void Engine::Rooms::arrived(const Envelope& envelope, MutableBytes frame_body) {
+void Engine::Rooms::arrived(LinkId from, const Envelope& envelope, MutableBytes frame_body) {
   ++out.stats().envelopes_arrived;
   out.stats().hops_arrived += static_cast<std::uint64_t>(hops_crossed(envelope.hops_left));
   const MutableBytes body = frame_body.last(envelope.body.size());
@@ -329,6 +334,7 @@ void Engine::Rooms::arrived(const Envelope& envelope, MutableBytes frame_body) {
     case EnvelopeKind::session_finish:
     case EnvelopeKind::session_data:
     case EnvelopeKind::session_unknown: {
+      if (auditor.answered(from, envelope, body)) return;
       const auto opened = sessions.handle(envelope, body, now, out);
       if (!opened) return;
       for (const BytesView content : opened->contents) {
@@ -345,7 +351,7 @@ void Engine::Rooms::unreachable(const NodeId& where, const Unreachable& notice) 
     tracer.unreachable(where, notice, now, out);
     return;
   }
-  if (!is_of_session(notice.kind)) return;
+  if (!is_of_session(notice.kind) || auditor.unreachable(notice.tag, now)) return;
   const bool plausible = membership.is_calm(now) && router.is_plausible_end(where, notice.target);
   if (sessions.unreachable(notice.tag, notice.reason, where, plausible, now, out)) return;
   if (delivery.unreachable(notice.tag, notice.reason, where, plausible, now, out)) return;
@@ -432,7 +438,8 @@ void Engine::Rooms::grant(RouteWish wish) {
                           .home = membership.home(),
                           .body = wish.body};
   ++out.stats().envelopes_originated;
-  const Step step = router.first_step(envelope, wish.attempt, membership.relays());
+  const Step step = wish.first_hop ? router.step_by(*wish.first_hop)
+                                   : router.first_step(envelope, wish.attempt, membership.relays());
   if (step.act == Step::Act::forward) {
     Envelope onward = envelope;
     if (step.drop_via) onward.via.reset();
@@ -495,7 +502,7 @@ std::optional<Action> Engine::next_action() {
 TimePoint Engine::next_wake() const {
   const Rooms& r = *rooms_;
   return std::min({r.links.next_wake(), r.tracer.next_wake(), r.membership.next_wake(),
-                   r.sessions.next_wake(), r.delivery.next_wake()});
+                   r.sessions.next_wake(), r.delivery.next_wake(), r.auditor.next_wake()});
 }
 
 // ---- What there is ----

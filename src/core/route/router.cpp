@@ -40,7 +40,8 @@ Router::Router(const Table& table, Random random, std::uint64_t notices_per_seco
 // The linked peer that is closest to the goal, if it may be the next hop. The source never is: a
 // lookup asks for others, and what comes by a way around has left the source's best way for a
 // reason.
-const LinkedPeer* Router::next_to(const NodeId& goal, const Envelope& envelope) const {
+const LinkedPeer* Router::next_to(const NodeId& goal, const Envelope& envelope,
+                                  bool must_be_closer) const {
   if (!envelope.closest) {
     if (const LinkedPeer* const direct = table_.find(goal)) return direct;
   }
@@ -48,7 +49,29 @@ const LinkedPeer* Router::next_to(const NodeId& goal, const Envelope& envelope) 
   if (best != nullptr && best->id == envelope.source) {
     best = table_.closest_relay(goal, std::array{envelope.source});
   }
-  return best;
+  if (best == nullptr || !best->is_suspect) return best;
+  const LinkedPeer* const other = unsuspected(goal, std::array{envelope.source}, must_be_closer);
+  return other != nullptr ? other : best;
+}
+
+// The closest to the goal of those above suspicion; null if none is (closer than we are).
+const LinkedPeer* Router::unsuspected(const NodeId& goal, std::span<const NodeId> avoided,
+                                      bool must_be_closer) const {
+  const LinkedPeer* best = nullptr;
+  for (const LinkedPeer& peer : table_.peers()) {
+    if (!peer.relays || peer.is_suspect) continue;
+    if (best != nullptr && !is_closer(peer.id, best->id, goal)) continue;
+    if (std::ranges::find(avoided, peer.id) == avoided.end()) best = &peer;
+  }
+  const bool will_do =
+      best != nullptr && (!must_be_closer || is_closer(best->id, table_.self(), goal));
+  return will_do ? best : nullptr;
+}
+
+Step Router::step_by(const NodeId& first_hop) const {
+  const LinkedPeer* const peer = table_.find(first_hop);
+  if (peer == nullptr) return {.act = Step::Act::drop, .reason = DropReason::dead_end};
+  return {.act = Step::Act::forward, .link = peer->link};
 }
 
 Step Router::step(const Envelope& envelope) const {
@@ -56,12 +79,12 @@ Step Router::step(const Envelope& envelope) const {
   bool drop_via = false;
   const LinkedPeer* next = nullptr;
   if (envelope.via) {
-    if (*envelope.via != self) next = next_to(*envelope.via, envelope);
+    if (*envelope.via != self) next = next_to(*envelope.via, envelope, true);
     if (next == nullptr || !is_closer(next->id, self, *envelope.via)) drop_via = true;
   }
   if (!envelope.via || drop_via) {
     if (envelope.target == self && !envelope.closest) return {.act = Step::Act::deliver};
-    next = next_to(envelope.target, envelope);
+    next = next_to(envelope.target, envelope, true);
     if (next == nullptr || !is_closer(next->id, self, envelope.target)) {
       return envelope.closest ? Step{.act = Step::Act::deliver, .drop_via = drop_via}
                               : Step{.act = Step::Act::drop, .reason = DropReason::dead_end};
@@ -74,13 +97,13 @@ Step Router::step(const Envelope& envelope) const {
 Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_relay) {
   const NodeId& self = table_.self();
   if (envelope.via && *envelope.via != self) {
-    const LinkedPeer* const next = next_to(*envelope.via, envelope);
+    const LinkedPeer* const next = next_to(*envelope.via, envelope, we_relay);
     if (next != nullptr && (!we_relay || is_closer(next->id, self, *envelope.via))) {
       return {.act = Step::Act::forward, .link = next->link};
     }
   }
   const NodeId& goal = envelope.target;
-  const LinkedPeer* const best = next_to(goal, envelope);
+  const LinkedPeer* const best = next_to(goal, envelope, we_relay);
   if (best == nullptr) return {.act = Step::Act::drop, .reason = DropReason::dead_end};
   const bool drop_via = envelope.via.has_value();  // we are there already
   const auto forward = [drop_via](const LinkedPeer& next) {
@@ -98,15 +121,19 @@ Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_
   const LinkedPeer* other = best;
   for (int i = 0; i < attempt && other != nullptr; ++i) {
     avoided.push_back(other->id);
-    other = table_.closest_relay(goal, avoided);
+    const LinkedPeer* const trusted = unsuspected(goal, avoided, we_relay);
+    other = trusted != nullptr ? trusted : table_.closest_relay(goal, avoided);
   }
   if (other != nullptr && (!we_relay || is_closer(other->id, self, goal))) return forward(*other);
   avoided.resize(2);  // ourselves and the best: all others are worth a try
   std::vector<const LinkedPeer*> others;
+  std::size_t trusted = 0;  // come first
   for (const LinkedPeer& peer : table_.peers()) {
-    if (peer.relays && std::ranges::find(avoided, peer.id) == avoided.end())
-      others.push_back(&peer);
+    if (!peer.relays || std::ranges::find(avoided, peer.id) != avoided.end()) continue;
+    others.push_back(&peer);
+    if (!peer.is_suspect) std::swap(others[trusted++], others.back());
   }
+  if (trusted > 0) others.resize(trusted);
   if (!others.empty()) {
     const LinkedPeer& via = *others[random_.below(others.size())];
     return {.act = Step::Act::forward, .link = via.link, .set_via = via.id};

@@ -4,15 +4,19 @@
 // strictly closer than we are. The distance falls at every hop, so there are no loops, no set of
 // envelopes seen and no list of nodes passed. This room decides; the engine does what it says.
 //
-// Two departures from plain greedy routing by XOR:
+// Three departures from plain greedy routing by XOR:
 //  - Leaves (nodes that nobody can dial) are next hops only of what is for them. They have no place
 //    of their own in the overlay, so an envelope would be stuck there; and as sources they may
 //    begin with a relay that is farther from the target than they are.
 //  - `via`: an envelope may name a point to visit first, so that a second try goes another way.
+//  - Suspects (relays that seem to swallow what they are given: auditor.hpp) are passed over as
+//  long
+//    as another linked relay is strictly closer to the goal too.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/lru_map.hpp"
 #include "base/random.hpp"
@@ -48,6 +52,9 @@ class Router {
   /// have a place in the overlay ourselves.
   Step first_step(const Envelope& envelope, std::uint8_t attempt, bool we_relay);
 
+  /// For one of our own that begins there, whatever is best.
+  Step step_by(const NodeId& first_hop) const;
+
   /// Whether an end of the way at `where` can be the truth: it is about as close to the target as
   /// nodes are to each other (the density test of Castro et al. 2002, §4.2).
   bool is_plausible_end(const NodeId& where, const NodeId& target) const;
@@ -56,7 +63,10 @@ class Router {
   void give_notice(const Envelope& envelope, DropReason reason, TimePoint now, Outbox& out);
 
  private:
-  const LinkedPeer* next_to(const NodeId& goal, const Envelope& envelope) const;
+  const LinkedPeer* next_to(const NodeId& goal, const Envelope& envelope,
+                            bool must_be_closer) const;
+  const LinkedPeer* unsuspected(const NodeId& goal, std::span<const NodeId> avoided,
+                                bool must_be_closer) const;
 
   const Table& table_;
   Random random_;
