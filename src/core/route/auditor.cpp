@@ -129,7 +129,7 @@ bool Auditor::answered(LinkId from, const Envelope& envelope, BytesView body) {
   const LinkedPeer* const target = table_.find(at->target);
   if (target == nullptr || target->link != from) return true;
   std::erase_if(doubts_, [&](const Doubt& doubt) { return doubt.relay == at->relay; });
-  if (LinkedPeer* const relay = table_.find(at->relay)) relay->is_suspect = false;
+  if (LinkedPeer* const relay = table_.find(at->relay)) relay->suspect = false;
   audits_.erase(at);
   return true;
 }
@@ -152,9 +152,9 @@ void Auditor::missed(const Audit& audit, TimePoint now) {
   std::ranges::rotate(doubt->missed, doubt->missed.end() - 1);
   doubt->missed.front() = audit.target;
   if (doubt->misses < misses_max) ++doubt->misses;
-  relay->is_suspect = doubt->misses == misses_max;
-  doubt->next = now + (relay->is_suspect ? random_.between(suspected_pause_min, suspected_pause_max)
-                                         : random_.between(doubted_pause_min, doubted_pause_max));
+  relay->suspect = doubt->misses == misses_max;
+  doubt->next = now + (relay->suspect ? random_.between(suspected_pause_min, suspected_pause_max)
+                                      : random_.between(doubted_pause_min, doubted_pause_max));
 }
 
 // ---- Time ---------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ const LinkedPeer* Router::next_to(const NodeId& goal, const Envelope& envelope,
   if (best != nullptr && best->id == envelope.source) {
     best = table_.closest_relay(goal, std::array{envelope.source});
   }
-  if (best == nullptr || !best->is_suspect) return best;
+  if (best == nullptr || !best->suspect) return best;
   const LinkedPeer* const other = unsuspected(goal, std::array{envelope.source}, must_be_closer);
   return other != nullptr ? other : best;
 }
@@ -59,7 +59,7 @@ const LinkedPeer* Router::unsuspected(const NodeId& goal, std::span<const NodeId
                                       bool must_be_closer) const {
   const LinkedPeer* best = nullptr;
   for (const LinkedPeer& peer : table_.peers()) {
-    if (!peer.relays || peer.is_suspect) continue;
+    if (!peer.relays || peer.suspect) continue;
     if (best != nullptr && !is_closer(peer.id, best->id, goal)) continue;
     if (std::ranges::find(avoided, peer.id) == avoided.end()) best = &peer;
   }
@@ -131,7 +131,7 @@ Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_
   for (const LinkedPeer& peer : table_.peers()) {
     if (!peer.relays || std::ranges::find(avoided, peer.id) != avoided.end()) continue;
     others.push_back(&peer);
-    if (!peer.is_suspect) std::swap(others[trusted++], others.back());
+    if (!peer.suspect) std::swap(others[trusted++], others.back());
   }
   if (trusted > 0) others.resize(trusted);
   if (!others.empty()) {

@@ -25,12 +25,12 @@ namespace peer_relay {
 struct LinkedPeer {
   NodeId id{};
   LinkId link{};
-  bool relays = false;      ///< others can link to it, so it has a place of its own in the overlay
-  bool dialed = false;      ///< by us
-  bool kept = false;        ///< the application asked for this link
-  bool is_local = false;    ///< on this machine
-  bool is_needed = false;   ///< it dialed us, and said that no other would do
-  bool is_suspect = false;  ///< seems not to pass on what it is given (route/auditor.hpp)
+  bool relays = false;     ///< others can link to it, so it has a place of its own in the overlay
+  bool dialed = false;     ///< by us
+  bool kept = false;       ///< the application asked for this link
+  bool is_local = false;   ///< on this machine
+  bool is_needed = false;  ///< it dialed us, and said that no other would do
+  bool suspect = false;    ///< seems to pass on nothing (route/auditor.hpp)
   TimePoint since{};
   ContactPtr contact;  ///< may be null
 };
