@@ -34,6 +34,8 @@ struct RouteWish {
   /// 0: the best way. 1 and more: another first hop than the tries before it, as far as there is
   /// one.
   std::uint8_t attempt = 0;
+  /// Near the target in small steps: somebody said that it is not there.
+  bool careful = false;
   /// By this linked peer, wherever it leads.
   std::optional<NodeId> first_hop = {};
   Bytes body = {};
@@ -47,6 +49,7 @@ struct SealWish {
   /// Names the content in what `session` tells of it (ContentLeft, ContentFailed); 0: tell nothing.
   std::uint64_t token = 0;
   std::uint8_t attempt = 0;
+  bool careful = false;
 };
 
 /// A content went out, in an envelope of this tag. To `delivery`.

@@ -175,8 +175,11 @@ void Delivery::hand_over(MessageId message, Send& send, TimePoint now, Outbox& o
   Bytes content;
   content.reserve(send.content.size() + session_tag_bytes);
   content.assign(send.content.begin(), send.content.end());
-  out.wish(SealWish{
-      .to = send.to, .content = std::move(content), .token = message, .attempt = send.attempts});
+  out.wish(SealWish{.to = send.to,
+                    .content = std::move(content),
+                    .token = message,
+                    .attempt = send.attempts,
+                    .careful = send.careful});
 }
 
 void Delivery::handle(const ContentLeft& left, TimePoint now, Outbox& out) {
@@ -240,13 +243,14 @@ bool Delivery::unreachable(std::uint32_t tag, UnreachableReason reason, const No
 
   // A notice is a hint: only of a node that never spoke to us the first one is the last word.
   const bool is_stranger = !targets_.at(send.to).has_acknowledged;
-  const bool is_last_word = plausible && is_stranger && is_latest && send.attempts == 1 &&
+  const bool is_last_word = plausible && is_stranger && is_latest && send.careful &&
                             reason == UnreachableReason::dead_end;
   if (is_last_word || ++send.notices >= notices_max) {
     send.reason = reason;
     send.where = where;
     finish_unreachable(message, send, now, out);
   } else if (is_latest) {
+    send.careful = true;
     resend(message, send, now, out);
   }
   return true;

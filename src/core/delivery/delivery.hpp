@@ -117,6 +117,7 @@ class Delivery {
     bool is_probe = false;
     bool is_refused = false;  ///< by `session`, the last time it was asked
     bool rode_handshake = false;
+    bool careful = false;       ///< somebody said that the target is not there
     std::uint8_t attempts = 0;  ///< that left
     std::uint8_t notices = 0;
     UnreachableReason reason = UnreachableReason::none;  ///< of the last thing heard, if a notice

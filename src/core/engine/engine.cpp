@@ -430,6 +430,7 @@ void Engine::Rooms::grant_all() {
 void Engine::Rooms::grant(RouteWish wish) {
   const Envelope envelope{.kind = wish.kind,
                           .closest = wish.closest,
+                          .careful = wish.careful,
                           .hops_left = wish.hops_left,
                           .tag = wish.tag,
                           .target = wish.target,

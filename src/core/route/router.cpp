@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 #include <vector>
 
 namespace peer_relay {
@@ -15,6 +16,9 @@ constexpr std::size_t noticed_sources_max = 1024;
 // How many bits less than our own siblings share with us a dead end may share with its target: ids
 // are uniform, and three bits short happens to one in a thousand.
 constexpr int plausible_slack_bits = 3;
+
+// A node's neighbourhood, for careful steps: twice as many nodes as it has siblings.
+constexpr int neighbourhood_bits = 1;
 
 UnreachableReason told_reason(DropReason reason) {
   switch (reason) {
@@ -45,6 +49,7 @@ const LinkedPeer* Router::next_to(const NodeId& goal, const Envelope& envelope,
   if (!envelope.closest) {
     if (const LinkedPeer* const direct = table_.find(goal)) return direct;
   }
+  if (envelope.careful) return small_step_to(goal, std::array{envelope.source}, must_be_closer);
   const LinkedPeer* best = table_.closest_relay(goal);
   if (best != nullptr && best->id == envelope.source) {
     best = table_.closest_relay(goal, std::array{envelope.source});
@@ -66,6 +71,26 @@ const LinkedPeer* Router::unsuspected(const NodeId& goal, std::span<const NodeId
   const bool will_do =
       best != nullptr && (!must_be_closer || is_closer(best->id, table_.self(), goal));
   return will_do ? best : nullptr;
+}
+
+// At most to the edge of the goal's neighbourhood, or one bit farther than we are; where no link is
+// so short, the shortest. Suspects last. Null if none is (closer than we are).
+const LinkedPeer* Router::small_step_to(const NodeId& goal, std::span<const NodeId> avoided,
+                                        bool must_be_closer) const {
+  const NodeId& self = table_.self();
+  const int far_enough =
+      std::max(common_prefix_bits(self, goal) + 1, table_.sibling_depth() - neighbourhood_bits);
+  const auto rank = [&](const LinkedPeer& peer) {
+    const int bits = common_prefix_bits(peer.id, goal);
+    return std::tuple{peer.suspect, std::max(0, bits - far_enough), -bits};
+  };
+  const LinkedPeer* best = nullptr;
+  for (const LinkedPeer& peer : table_.peers()) {
+    if (!peer.relays || (must_be_closer && !is_closer(peer.id, self, goal))) continue;
+    if (std::ranges::find(avoided, peer.id) != avoided.end()) continue;
+    if (best == nullptr || rank(peer) < rank(*best)) best = &peer;
+  }
+  return best;
 }
 
 Step Router::step_by(const NodeId& first_hop) const {
@@ -119,8 +144,12 @@ Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_
   // then any relay, as a via, for from there greedy begins anew.
   std::vector<NodeId> avoided{envelope.source};
   const LinkedPeer* other = best;
-  for (int i = 0; i < attempt && other != nullptr; ++i) {
+  for (int i = envelope.careful ? 1 : 0; i < attempt && other != nullptr; ++i) {
     avoided.push_back(other->id);
+    if (envelope.careful) {
+      other = small_step_to(goal, avoided, we_relay);
+      continue;
+    }
     const LinkedPeer* const trusted = unsuspected(goal, avoided, we_relay);
     other = trusted != nullptr ? trusted : table_.closest_relay(goal, avoided);
   }

@@ -4,7 +4,7 @@
 // strictly closer than we are. The distance falls at every hop, so there are no loops, no set of
 // envelopes seen and no list of nodes passed. This room decides; the engine does what it says.
 //
-// Three departures from plain greedy routing by XOR:
+// Four departures from plain greedy routing by XOR:
 //  - Leaves (nodes that nobody can dial) are next hops only of what is for them. They have no place
 //    of their own in the overlay, so an envelope would be stuck there; and as sources they may
 //    begin with a relay that is farther from the target than they are.
@@ -12,6 +12,10 @@
 //  - Suspects (relays that seem to swallow what they are given: auditor.hpp) are passed over as
 //  long
 //    as another linked relay is strictly closer to the goal too.
+//  - `careful`: an envelope goes to the edge of its target's neighbourhood, and from there on by
+//  the
+//    least progress there is. Sybils packed round a node attract what jumps to the closest; its old
+//    neighbours, which have links with it, stand around them.
 #pragma once
 
 #include <cstdint>
@@ -65,6 +69,8 @@ class Router {
  private:
   const LinkedPeer* next_to(const NodeId& goal, const Envelope& envelope,
                             bool must_be_closer) const;
+  const LinkedPeer* small_step_to(const NodeId& goal, std::span<const NodeId> avoided,
+                                  bool must_be_closer) const;
   const LinkedPeer* unsuspected(const NodeId& goal, std::span<const NodeId> avoided,
                                 bool must_be_closer) const;
 

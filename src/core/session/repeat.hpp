@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "core/wire/envelope.hpp"
@@ -53,6 +54,14 @@ class Repeat {
   /// Of all transmissions so far: a handful, as the pauses double and notices are few.
   const std::vector<std::uint32_t>& tags() const { return tags_; }
 
+  /// From now on transmissions are careful.
+  void take_care() { careful_from_ = std::min(careful_from_, tags_.size()); }
+  bool is_careful() const { return tags_.size() >= careful_from_; }
+  /// Whether the one with this tag was.
+  bool was_careful(std::uint32_t tag) const {
+    return static_cast<std::size_t>(std::ranges::find(tags_, tag) - tags_.begin()) >= careful_from_;
+  }
+
   bool has_tag(std::uint32_t tag) const { return std::ranges::find(tags_, tag) != tags_.end(); }
 
   /// Why a transmission came back, and none was sent since; else `none`.
@@ -69,6 +78,7 @@ class Repeat {
   TimePoint sent_{};
   Duration pause_ = limits::session_handshake_retry;
   std::vector<std::uint32_t> tags_;
+  std::size_t careful_from_ = std::numeric_limits<std::size_t>::max();
   UnreachableReason reason_ = UnreachableReason::none;
   NodeId where_{};
 };

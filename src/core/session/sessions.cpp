@@ -95,7 +95,11 @@ void Sessions::send_data(const NodeId& to, Sealer sealer, SealWish wish, TimePoi
                          Outbox& out) {
   PEER_RELAY_ASSERT(sealer.keys->may_seal(now));
   sealer.keys->seal(wish.content, header_);
-  if (sealer.session) sealer.session->confirm_at = never;
+  if (sealer.session) {
+    sealer.session->confirm_at = never;
+    sealer.session->careful = sealer.session->careful || wish.careful;
+    wish.careful = sealer.session->careful;
+  }
   const std::uint32_t tag = new_tag();
   if (wish.token != 0) out.wish(ContentLeft{.token = wish.token, .tag = tag});
   out.wish(RouteWish{.kind = EnvelopeKind::session_data,
@@ -103,6 +107,7 @@ void Sessions::send_data(const NodeId& to, Sealer sealer, SealWish wish, TimePoi
                      .target = to,
                      .via = sealer.home(),
                      .attempt = wish.attempt,
+                     .careful = wish.careful,
                      .body = std::move(wish.content)});
 }
 
@@ -213,6 +218,7 @@ Sessions::Session& Sessions::install(const NodeId& id, SessionKeys keys, const P
   }
   session->key = proven.key;
   session->home = proven.home;
+  session->careful = proven.careful;
   arm_sweep(now);
   return *session;
 }

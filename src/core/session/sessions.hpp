@@ -127,6 +127,7 @@ class Sessions {
     std::optional<SessionKeys> current;
     std::optional<SessionKeys> previous;  ///< opens what is still on its way
     std::optional<NodeId> home;           ///< what we send goes by it, as the other end last said
+    bool careful = false;                 ///< only so it was reached lately
     TimePoint reopened = TimePoint::min();
     TimePoint confirm_at = never;
   };
@@ -207,8 +208,8 @@ class Sessions {
   void send_finish(const NodeId& to, std::uint32_t opener_index, Bytes body, std::uint32_t tag,
                    TimePoint now, Outbox& out);
   bool repeat_finish(const NodeId& to, std::uint32_t opener_index, TimePoint now, Outbox& out);
-  void opening_unreachable(Opening& opening, const NodeId& to, bool plausible, TimePoint now,
-                           Outbox& out);
+  void opening_unreachable(Opening& opening, const NodeId& to, std::uint32_t tag, bool plausible,
+                           TimePoint now, Outbox& out);
   void flush(std::vector<SealWish> waiting, TimePoint now, Outbox& out);
   void absorb_opening(const Envelope& envelope, TimePoint now, Outbox& out);
   void nudge(const Envelope& theirs, Opening& ours, TimePoint now, Outbox& out);
@@ -249,6 +250,7 @@ class Sessions {
   struct Proven {
     PublicKey key{};
     std::optional<NodeId> home;
+    bool careful = false;
   };
   enum class Rank : std::uint8_t { current, previous };
   Session& install(const NodeId& id, SessionKeys keys, const Proven& proven, Rank rank,

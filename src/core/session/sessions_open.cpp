@@ -112,6 +112,7 @@ Bytes Sessions::write_open(Opening& opening, TimePoint now) {
 
 void Sessions::send(const NodeId& to, Repeat& message, std::uint32_t tag,
                     const std::optional<NodeId>& via, TimePoint now, Outbox& out) {
+  const bool careful = message.is_careful();
   const std::uint8_t attempt = message.note_sent(tag, now);
   tags_[tag] = to;
   timers_.arm(message.next(), to);
@@ -120,6 +121,7 @@ void Sessions::send(const NodeId& to, Repeat& message, std::uint32_t tag,
                      .target = to,
                      .via = via,
                      .attempt = attempt,
+                     .careful = careful,
                      .body = message.body()});
 }
 
@@ -196,7 +198,8 @@ void Sessions::complete_ik(const Envelope& envelope, const SessionAnswer& answer
       std::move(*ciphers),
       {.own_index = opening.index, .their_index = answer.answerer_index, .opened_by_us = true},
       now};
-  const Proven proven{.key = payload.key, .home = envelope.home};
+  const Proven proven{
+      .key = payload.key, .home = envelope.home, .careful = opening.message.is_careful()};
   const bool theirs_stands = to < self_.id && has_keys_since(to, opening.began, false);
   install(to, std::move(keys), proven, theirs_stands ? Rank::previous : Rank::current, now);
   forget_finish(to);
@@ -235,7 +238,9 @@ void Sessions::complete_xx(const Envelope& envelope, const SessionAnswer& answer
       std::move(*ciphers),
       {.own_index = opening.index, .their_index = answer.answerer_index, .opened_by_us = true},
       now};
-  install(to, std::move(keys), {.key = payload.key, .home = envelope.home}, Rank::current, now);
+  const bool careful = opening.message.is_careful();
+  install(to, std::move(keys), {.key = payload.key, .home = envelope.home, .careful = careful},
+          Rank::current, now);
 
   const std::uint32_t tag = new_tag();
   std::for_each(opening.waiting.begin(), rode, [&](const SealWish& wish) {
@@ -253,6 +258,8 @@ void Sessions::send_finish(const NodeId& to, std::uint32_t opener_index, Bytes b
   const auto finish = finishes_.emplace(
       to, Finish{.opener_index = opener_index,
                  .message = Repeat{EnvelopeKind::session_finish, std::move(body), now}});
+  const Session* const session = sessions_.peek(to);
+  if (session && session->careful) finish.first->second.message.take_care();
   send(to, finish.first->second.message, tag, home_of(to), now, out);
   if (finishes_.size() > openings_max) forget_finish(to);  // it was sent; it will not be repeated
 }
@@ -355,7 +362,7 @@ bool Sessions::unreachable(std::uint32_t tag, UnreachableReason reason, const No
   const auto opening = openings_.find(to);
   if (opening != openings_.end() && opening->second.message.has_tag(tag)) {
     opening->second.message.turned_back(reason, where);
-    if (!passes) opening_unreachable(opening->second, to, plausible, now, out);
+    if (!passes) opening_unreachable(opening->second, to, tag, plausible, now, out);
     return true;
   }
   const auto finish = finishes_.find(to);
@@ -363,18 +370,20 @@ bool Sessions::unreachable(std::uint32_t tag, UnreachableReason reason, const No
   Repeat& message = finish->second.message;
   message.turned_back(reason, where);
   if (!passes && ++message.notices < notices_max) {
+    message.take_care();
     send(to, message, new_tag(), home_of(to), now, out);
   }
   return true;
 }
 
-/// A notice is a hint: only of a node that nobody ever spoke of to us it is the last word.
-void Sessions::opening_unreachable(Opening& opening, const NodeId& to, bool plausible,
-                                   TimePoint now, Outbox& out) {
+/// A notice is a hint: only of a node that nobody ever spoke of to us, and on a careful way, it is
+/// the last word.
+void Sessions::opening_unreachable(Opening& opening, const NodeId& to, std::uint32_t tag,
+                                   bool plausible, TimePoint now, Outbox& out) {
   Repeat& message = opening.message;
   const bool is_stranger = opening.pattern == SessionPattern::xx;
-  const bool is_last_word =
-      plausible && is_stranger && message.reason() == UnreachableReason::dead_end;
+  const bool is_last_word = plausible && is_stranger && message.was_careful(tag) &&
+                            message.reason() == UnreachableReason::dead_end;
   if (is_last_word || ++message.notices >= notices_max) {
     return fail(to,
                 {.outcome = SendResult::Outcome::unreachable,
@@ -382,6 +391,7 @@ void Sessions::opening_unreachable(Opening& opening, const NodeId& to, bool plau
                  .where = message.where()},
                 out);
   }
+  message.take_care();
   repeat(to, opening, now, out);
 }
 

@@ -11,11 +11,13 @@ namespace {
 constexpr std::uint8_t flag_closest = 0x01;
 constexpr std::uint8_t flag_via = 0x02;
 constexpr std::uint8_t flag_home = 0x04;
-constexpr std::uint8_t flags_known = flag_closest | flag_via | flag_home;
+constexpr std::uint8_t flag_careful = 0x08;
+constexpr std::uint8_t flags_known = flag_closest | flag_via | flag_home | flag_careful;
 
 std::uint8_t flags_of(const Envelope& envelope) {
   return static_cast<std::uint8_t>((envelope.closest ? flag_closest : 0) |
-                                   (envelope.via ? flag_via : 0) | (envelope.home ? flag_home : 0));
+                                   (envelope.via ? flag_via : 0) | (envelope.home ? flag_home : 0) |
+                                   (envelope.careful ? flag_careful : 0));
 }
 
 std::size_t header_bytes_of(const Envelope& envelope) {
@@ -36,6 +38,7 @@ Decoded<Envelope> decode_envelope(BytesView frame_body) {
   out->target = in.id();
   out->source = in.id();
   out->closest = (flags & flag_closest) != 0;
+  out->careful = (flags & flag_careful) != 0;
   if (flags & flag_via) out->via = in.id();
   if (flags & flag_home) out->home = in.id();
   out->body = in.rest();

@@ -33,6 +33,8 @@ enum class EnvelopeKind : std::uint8_t {
 //        0x02 via: go there first; whoever finds nobody closer to it takes the field away.
 //        0x04 home: what answers the source goes by this node (a via for the way back), as the
 //             source is too new for others to find.
+//        0x08 careful: near the target in small steps, as somebody may stand there who says that it
+//             is not.
 //        all other bits are zero in version 1.
 // hops left: 32 at most on the first link; a relay that finds 0 drops, else takes one away. So the
 //            transmissions of an arrived envelope are 33 less its hops left, if it began with 32.
@@ -40,6 +42,7 @@ enum class EnvelopeKind : std::uint8_t {
 struct Envelope {
   EnvelopeKind kind = EnvelopeKind::session_data;
   bool closest = false;
+  bool careful = false;
   std::uint8_t hops_left = limits::hops_max;
   std::uint32_t tag = 0;
   NodeId target{};

@@ -31,6 +31,7 @@ Bytes route_frame(const Envelope& envelope) {
 void expect_same(const Envelope& a, const Envelope& b) {
   EXPECT_EQ(a.kind, b.kind);
   EXPECT_EQ(a.closest, b.closest);
+  EXPECT_EQ(a.careful, b.careful);
   EXPECT_EQ(a.hops_left, b.hops_left);
   EXPECT_EQ(a.tag, b.tag);
   EXPECT_EQ(a.target, b.target);
@@ -74,6 +75,21 @@ TEST(Envelope, ReadsTheGoldenOneWithEveryField) {
   EXPECT_EQ(route_frame(expected), golden("route_closest"));
 }
 
+TEST(Envelope, ReadsTheGoldenOneThatGoesInSmallSteps) {
+  const Bytes body = golden_body("route_careful");
+  const auto envelope = decode_envelope(body);
+  ASSERT_TRUE(envelope);
+  const Envelope expected{.kind = EnvelopeKind::session_data,
+                          .careful = true,
+                          .hops_left = 32,
+                          .tag = 0xcafe0003,
+                          .target = bob,
+                          .source = alice,
+                          .body = BytesView{body}.last(32)};
+  expect_same(*envelope, expected);
+  EXPECT_EQ(route_frame(expected), golden("route_careful"));
+}
+
 TEST(Envelope, KeepsItsHopsWhereRelaysWriteThem) {
   Bytes body = golden_body("route");
   EXPECT_EQ(body[envelope_hops_at], 32);
@@ -90,7 +106,7 @@ TEST(Envelope, OfALaterKindIsReadSoThatItCanBePassedOn) {
 }
 
 TEST(Envelope, WithAFlagOfALaterVersionIsRefused) {
-  for (int bit = 3; bit < 8; ++bit) {
+  for (int bit = 4; bit < 8; ++bit) {
     Bytes body = golden_body("route");
     body[1] = static_cast<std::uint8_t>(1u << bit);
     EXPECT_EQ(error_of(decode_envelope(body)), DecodeError::unknown) << bit;
@@ -120,6 +136,7 @@ TEST(Envelope, OfAnyShapeComesBackAndHasTheSizeThatWasSaid) {
     for (std::uint8_t& byte : body) byte = static_cast<std::uint8_t>(random.next());
     Envelope envelope{.kind = EnvelopeKind{static_cast<std::uint8_t>(random.next())},
                       .closest = random.below(2) == 1,
+                      .careful = random.below(2) == 1,
                       .hops_left = static_cast<std::uint8_t>(random.below(limits::hops_max + 1)),
                       .tag = static_cast<std::uint32_t>(random.next()),
                       .target = random.id(),

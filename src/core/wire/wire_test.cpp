@@ -34,6 +34,7 @@ constexpr Case cases[] = {
     {"contact", "contact"},
     {"route", "envelope", true, 47},
     {"route_closest", "envelope", true, 87},
+    {"route_careful", "envelope", true, 47},
     {"ping", "ping", true},
     {"pong", "ping", true},
     {"goodbye", "goodbye", true},
