@@ -62,9 +62,10 @@ void find_join_cost(Stage& stage) {
              fmt::format("<= {:.0f}", aim), each <= aim);
 }
 
-/// A minute in which nobody says anything.
-void find_upkeep(Stage& stage) {
+/// A minute in which nobody says anything: the envelopes that are transmitted each second.
+double find_upkeep(Stage& stage, std::string_view when = "") {
   const Counted before = count(stage);
+  const std::uint64_t transmissions = stage.world().total().transmissions;
   constexpr Duration quiet = 60s;
   stage.run_for(quiet, "nobody speaks");
   const Counted after = count(stage);
@@ -76,8 +77,9 @@ void find_upkeep(Stage& stage) {
     all += bytes / 60;
   }
   const double each = all / static_cast<double>(before.bytes.size());
-  stage.find("idle upkeep of a node", fmt::format("{:.0f} B/s", each), "<= 1,000 B/s",
-             each <= 1000);
+  stage.find(fmt::format("idle upkeep of a node{}", when), fmt::format("{:.0f} B/s", each),
+             "<= 1,000 B/s", each <= 1000);
+  return static_cast<double>(stage.world().total().transmissions - transmissions) / 60;
 }
 
 void find_hops(Stage& stage, std::pair<std::size_t, std::size_t> range, std::size_t nodes) {
@@ -331,7 +333,7 @@ Report among_liars(const Scenario& scenario, const Setting& setting, const Liar&
                    std::uint64_t liars_in_ten) {
   bool is_truce = true;
   const double growth = std::chrono::duration<double>(growth_time(setting.nodes)).count();
-  Stage stage{scenario, setting, growth + 30 + 3 * (20 + 20) + 300};
+  Stage stage{scenario, setting, growth + 30 + 60 + 3 * (20 + 20) + 300};
   std::vector<bool> lies;
   stage.grow(setting.nodes, growth_time(setting.nodes), [&](NodeNumber, NodeSpec& spec) {
     lies.push_back(stage.random().below(10) < liars_in_ten);
@@ -340,8 +342,10 @@ Report among_liars(const Scenario& scenario, const Setting& setting, const Liar&
     }
   });
   stage.run_for(calm, "calm");
-  const auto honest_pairs = [&](std::string_view what) {
-    const Stats before = stage.world().total();
+  // What is transmitted beside upkeep.
+  const auto honest_pairs = [&](double upkeep, std::string_view what) {
+    const std::uint64_t before = stage.world().total().transmissions;
+    const TimePoint began = stage.world().now();
     const std::size_t first = stage.sendings().size();
     for (std::size_t i = 0; i < 4000; ++i) {
       NodeNumber from = stage.anybody();
@@ -352,16 +356,20 @@ Report among_liars(const Scenario& scenario, const Setting& setting, const Liar&
       stage.run_for(5ms, what);
     }
     stage.run_for(20s, what);
-    const Stats after = stage.world().total();
+    const std::uint64_t all = stage.world().total().transmissions - before;
+    const double time = std::chrono::duration<double>(stage.world().now() - began).count();
     return std::pair{std::pair{first, stage.sendings().size()},
-                     static_cast<double>(after.transmissions - before.transmissions)};
+                     static_cast<double>(all) - upkeep * time};
   };
-  const auto [honest, honest_transmissions] = honest_pairs("all are honest yet");
+  const double honest_upkeep = find_upkeep(stage);
+  const auto [honest, honest_transmissions] = honest_pairs(honest_upkeep, "all are honest yet");
   is_truce = false;
   const TimePoint began = stage.world().now();
-  const auto [surprised, surprised_transmissions] = honest_pairs("liars set to work");
-  stage.run_for(300s, "liars are found out");
-  const auto [settled, settled_transmissions] = honest_pairs("liars at work");
+  const auto [surprised, surprised_transmissions] =
+      honest_pairs(honest_upkeep, "liars set to work");
+  stage.run_for(240s, "liars are found out");
+  const double upkeep = find_upkeep(stage, ", among the liars");
+  const auto [settled, settled_transmissions] = honest_pairs(upkeep, "liars at work");
   stage.storm(began, stage.world().now(), fmt::format("{} % lie", liars_in_ten * 10));
   stage.find_part("acknowledged while all are honest", stage.arrived(honest), 1);
   stage.find("acknowledged in the first seconds of lies",

@@ -422,16 +422,23 @@ TEST_F(Delivering, NeverGivesANumberAnotherMeaning) {
 
 // ---- Turned back --------------------------------------------------------------------------------
 
-TEST_F(Delivering, EndsAtOnceWhereNobodyIs) {
+TEST_F(Delivering, EndsWhereNobodyIsOnceACarefulWayFoundNobodyToo) {
   lose_all();
   const MessageId message = world.send_acked(alice, Random{9}.id(), "hello");
-  world.run_for(latency);
+  EXPECT_FALSE(world.flights.back().wish.careful);
+  world.run_for(latency / 2);
+  const std::uint32_t first = world.last_tag;
+  EXPECT_TRUE(world.turn_back(alice, first, UnreachableReason::dead_end));
+  ASSERT_THAT(world.flights, SizeIs(2)) << "at once";
+  EXPECT_TRUE(world.flights.back().wish.careful) << "whoever said so may be the only one to";
+  EXPECT_TRUE(is_pending(message));
+  world.run_for(latency / 2);
   EXPECT_TRUE(world.turn_back(alice, world.last_tag, UnreachableReason::dead_end));
   const SendResult done = result(message);
   EXPECT_EQ(done.outcome, Outcome::unreachable);
   EXPECT_EQ(done.reason, UnreachableReason::dead_end);
   EXPECT_EQ(done.where, world.where);
-  EXPECT_EQ(done.attempts, 1);
+  EXPECT_EQ(done.attempts, 2);
   EXPECT_EQ(done.elapsed, latency);
   EXPECT_EQ(alice.out.stats().unreachable, 1u);
 }

@@ -441,6 +441,8 @@ void Engine::Rooms::grant(RouteWish wish) {
   ++out.stats().envelopes_originated;
   const Step step = wish.first_hop ? router.step_by(*wish.first_hop)
                                    : router.first_step(envelope, wish.attempt, membership.relays());
+  // A notice would have told; that there is none may be the first hop's doing.
+  if (step.before && !wish.careful) auditor.doubt(*step.before, now);
   if (step.act == Step::Act::forward) {
     Envelope onward = envelope;
     if (step.drop_via) onward.via.reset();

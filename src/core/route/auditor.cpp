@@ -19,6 +19,8 @@ constexpr Duration doubted_pause_min = 500ms;
 constexpr Duration doubted_pause_max = 1500ms;
 constexpr Duration suspected_pause_min = 20s;
 constexpr Duration suspected_pause_max = 40s;
+// Where one swallows others do: whoever has found one goes round faster, once.
+constexpr int alarmed_share = 6;
 // The shortest pause between two audits, so that a thousand links do not make a storm.
 constexpr Duration pause_min = 250ms;
 // Targets are near the relay, so that it likely reaches them in a hop or two; among so many.
@@ -33,12 +35,13 @@ Auditor::Auditor(Table& table, Random random, Duration every)
     : table_(table), random_(random), every_(every) {}
 
 void Auditor::start(TimePoint now) {
-  if (every_ < Duration::max()) next_ = now + pause();
+  if (every_ < Duration::max()) next_ = now + pause(now);
 }
 
-Duration Auditor::pause() {
+Duration Auditor::pause(TimePoint now) {
   const auto relays = static_cast<Duration::rep>(std::max<std::size_t>(table_.relays(), 1));
-  const Duration mean = std::max(every_ / relays, pause_min);
+  const Duration round = now < alarmed_until_ ? every_ / alarmed_share : every_;
+  const Duration mean = std::max(round / relays, pause_min);
   return random_.between(mean / 2, mean * 3 / 2);
 }
 
@@ -112,7 +115,8 @@ bool Auditor::audit(const LinkedPeer& relay, TimePoint now, Outbox& out) {
 void Auditor::doubt(const NodeId& relay, TimePoint now) {
   if (next_ == never || find(relay) != nullptr) return;
   const LinkedPeer* const peer = table_.find(relay);
-  if (peer != nullptr && peer->relays) doubts_.push_back({.relay = relay, .next = now});
+  if (peer == nullptr || !peer->relays) return;
+  doubts_.push_back({.relay = relay, .next = now + random_.between(1ms, doubted_pause_min)});
 }
 
 // ---- Heard, or not ------------------------------------------------------------------------------
@@ -152,7 +156,9 @@ void Auditor::missed(const Audit& audit, TimePoint now) {
   std::ranges::rotate(doubt->missed, doubt->missed.end() - 1);
   doubt->missed.front() = audit.target;
   if (doubt->misses < misses_max) ++doubt->misses;
+  const bool was_suspect = relay->suspect;
   relay->suspect = doubt->misses == misses_max;
+  if (relay->suspect && !was_suspect) alarmed_until_ = now + every_ / alarmed_share;
   doubt->next = now + (relay->suspect ? random_.between(suspected_pause_min, suspected_pause_max)
                                       : random_.between(doubted_pause_min, doubted_pause_max));
 }
@@ -177,7 +183,7 @@ void Auditor::wake(TimePoint now, Outbox& out) {
     return !audit(*relay, now, out);
   });
   if (now >= next_) {
-    next_ = now + pause();
+    next_ = now + pause(now);
     if (const LinkedPeer* const relay = next_relay()) audit(*relay, now, out);
   }
 }

@@ -73,12 +73,13 @@ class Auditor {
   bool audit(const LinkedPeer& relay, TimePoint now, Outbox& out);
   void missed(const Audit& audit, TimePoint now);
   Doubt* find(const NodeId& relay);
-  Duration pause();
+  Duration pause(TimePoint now);
 
   Table& table_;
   Random random_;
   Duration every_;
   TimePoint next_ = never;
+  TimePoint alarmed_until_ = TimePoint::min();
   NodeId cursor_{};            // who was audited last, in the order of ids
   std::vector<Audit> audits_;  // at most one for each relay
   std::vector<Doubt> doubts_;

@@ -128,7 +128,8 @@ Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_
     }
   }
   const NodeId& goal = envelope.target;
-  const LinkedPeer* const best = next_to(goal, envelope, we_relay);
+  const LinkedPeer* best = next_to(goal, envelope, we_relay);
+  if (best == nullptr) best = table_.closest_relay(goal, std::array{envelope.source});
   if (best == nullptr) return {.act = Step::Act::drop, .reason = DropReason::dead_end};
   const bool drop_via = envelope.via.has_value();  // we are there already
   const auto forward = [drop_via](const LinkedPeer& next) {
@@ -153,8 +154,13 @@ Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_
     const LinkedPeer* const trusted = unsuspected(goal, avoided, we_relay);
     other = trusted != nullptr ? trusted : table_.closest_relay(goal, avoided);
   }
-  if (other != nullptr && (!we_relay || is_closer(other->id, self, goal))) return forward(*other);
-  avoided.resize(2);  // ourselves and the best: all others are worth a try
+  const auto before = avoided.size() > 1 ? std::optional{avoided.back()} : std::nullopt;
+  if (other != nullptr && (!we_relay || is_closer(other->id, self, goal))) {
+    Step step = forward(*other);
+    step.before = before;
+    return step;
+  }
+  avoided = {envelope.source, best->id};  // all others are worth a try
   std::vector<const LinkedPeer*> others;
   std::size_t trusted = 0;  // come first
   for (const LinkedPeer& peer : table_.peers()) {
@@ -165,7 +171,7 @@ Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_
   if (trusted > 0) others.resize(trusted);
   if (!others.empty()) {
     const LinkedPeer& via = *others[random_.below(others.size())];
-    return {.act = Step::Act::forward, .link = via.link, .set_via = via.id};
+    return {.act = Step::Act::forward, .link = via.link, .set_via = via.id, .before = before};
   }
   if (best_will_do) return forward(*best);
   return {.act = Step::Act::drop, .reason = DropReason::dead_end};

@@ -41,6 +41,7 @@ struct Step {
   LinkId link{};                             ///< with forward
   bool drop_via = false;                     ///< its via is reached: goes on without
   std::optional<NodeId> set_via = {};        ///< only for our own: goes by there
+  std::optional<NodeId> before = {};         ///< only for our own: where the try before began
   DropReason reason = DropReason::dead_end;  ///< with drop
 };
 

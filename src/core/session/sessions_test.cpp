@@ -1069,17 +1069,56 @@ struct Notices : ::testing::Test {
   NodeId where = Random{5}.id();
 };
 
-TEST_F(Notices, EndItAtOnceForANodeOfWhichNobodyEverSpoke) {
+TEST_F(Notices, OfACarefulWayEndItForANodeOfWhichNobodyEverSpoke) {
   lose_all();
   world.send(alice, bob.id(), "hello", 1);
   world.send(alice, bob.id(), "hello again");
+  EXPECT_FALSE(tap.flights.back().wish.careful);
+  EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
+  ASSERT_THAT(tap.flights, SizeIs(2)) << "at once";
+  EXPECT_TRUE(tap.flights.back().wish.careful);
+  EXPECT_THAT(alice.failed, IsEmpty());
   EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
   ASSERT_THAT(alice.failed, SizeIs(1));
   EXPECT_EQ(alice.failed[0].outcome, Outcome::unreachable);
   EXPECT_EQ(alice.failed[0].reason, UnreachableReason::dead_end);
   EXPECT_EQ(alice.failed[0].where, where);
   EXPECT_EQ(alice.dropped(DropReason::expired), 1u);
-  EXPECT_THAT(tap.flights, SizeIs(1));
+  EXPECT_THAT(tap.flights, SizeIs(2));
+}
+
+// Two ways were tried at once before anybody answered: neither was careful.
+TEST_F(Notices, OfTwoCopiesAreNotTheLastWord) {
+  lose_all();
+  world.send(alice, bob.id(), "hello", 1);
+  world.run_for(800ms);
+  ASSERT_THAT(tap.flights, SizeIs(3));
+  const std::uint32_t second = tap.flights[1].wish.tag;
+  EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
+  ASSERT_THAT(tap.flights, SizeIs(4));
+  alice.sessions().unreachable(second, UnreachableReason::dead_end, where, true, world.now,
+                               alice.out());
+  world.grant(alice);
+  EXPECT_THAT(alice.failed, IsEmpty());
+}
+
+// What was reached in small steps alone is spoken to so.
+TEST_F(Notices, MakeASessionCarefulThatWasOpenedSo) {
+  int denied = 1;
+  world.fate = [&](Flight& flight) {
+    tap.flights.push_back(flight);
+    return denied-- > 0 ? std::vector<Duration>{} : std::vector<Duration>{20ms};
+  };
+  world.send(alice, bob.id(), "hello", 1);
+  EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
+  world.run_for(1s);
+  world.send(alice, bob.id(), "hello again");
+  world.run_for(1s);
+  EXPECT_THAT(bob.inbox, ElementsAre("hello", "hello again"));
+  for (const Flight& flight : tap.flights) {
+    const bool is_hers = flight.source == alice.id();
+    EXPECT_EQ(flight.wish.careful, is_hers && &flight != &tap.flights.front());
+  }
 }
 
 TEST_F(Notices, MakeItTryThreePathsWhereTheyAreOnlyHints) {
