@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <numeric>
+#include <set>
 
 #include <fmt/format.h>
 #include <malloc.h>
@@ -330,11 +331,12 @@ Report bootstrap_loss(const Scenario& scenario, const Setting& setting) {
 
 /// So many of ten nodes lie like that, once all have joined and talked.
 Report among_liars(const Scenario& scenario, const Setting& setting, const Liar& liar,
-                   std::uint64_t liars_in_ten) {
+                   std::uint64_t liars_in_ten, bool conspire = false) {
   bool is_truce = true;
   const double growth = std::chrono::duration<double>(growth_time(setting.nodes)).count();
   Stage stage{scenario, setting, growth + 30 + 60 + 3 * (20 + 20) + 300};
   std::vector<bool> lies;
+  std::set<NodeId> conspirators;
   stage.grow(setting.nodes, growth_time(setting.nodes), [&](NodeNumber, NodeSpec& spec) {
     lies.push_back(stage.random().below(10) < liars_in_ten);
     if (lies.back()) {
@@ -361,13 +363,37 @@ Report among_liars(const Scenario& scenario, const Setting& setting, const Liar&
     return std::pair{std::pair{first, stage.sendings().size()},
                      static_cast<double>(all) - upkeep * time};
   };
+  const auto set_to_work = [&] {
+    is_truce = false;
+    for (NodeNumber node = 0; node < lies.size(); ++node) {
+      if (lies[node]) conspirators.insert(stage.world().id(node));
+    }
+    if (!conspire) return;
+    for (NodeNumber node = 0; node < lies.size(); ++node) {
+      if (!lies[node]) continue;
+      stage.world().engine(node).set_accomplices(
+          [&](const NodeId& id) { return conspirators.contains(id); });
+    }
+  };
+  // One in twenty is new, and joins off two nodes that may be liars both.
+  const auto join_among_them = [&] {
+    const std::size_t newcomers = setting.nodes / 20;
+    for (std::size_t i = 0; i < newcomers; ++i) {
+      NodeSpec spec;
+      spec.bootstrap = {stage.anybody(), stage.anybody()};
+      stage.join_one(spec);
+      lies.push_back(false);
+      stage.run_for(120s / static_cast<Duration::rep>(newcomers), "others join among the liars");
+    }
+  };
   const double honest_upkeep = find_upkeep(stage);
   const auto [honest, honest_transmissions] = honest_pairs(honest_upkeep, "all are honest yet");
-  is_truce = false;
+  set_to_work();
   const TimePoint began = stage.world().now();
   const auto [surprised, surprised_transmissions] =
       honest_pairs(honest_upkeep, "liars set to work");
-  stage.run_for(240s, "liars are found out");
+  join_among_them();
+  stage.run_for(120s, "liars are found out");
   const double upkeep = find_upkeep(stage, ", among the liars");
   const auto [settled, settled_transmissions] = honest_pairs(upkeep, "liars at work");
   stage.storm(began, stage.world().now(), fmt::format("{} % lie", liars_in_ten * 10));
@@ -395,7 +421,7 @@ Report misrouters(const Scenario& scenario, const Setting& setting) {
     if (!passing.goes_on) return Lie::none;
     return passing.is_lookup ? Lie::usurp : Lie::send_anywhere;
   };
-  return among_liars(scenario, setting, liar, 2);
+  return among_liars(scenario, setting, liar, 2, true);
 }
 
 /// A key whose id shares more leading bits with the victim than any honest node does.
@@ -499,8 +525,8 @@ constexpr std::array all{
     Scenario{"kill25", "A quarter of the nodes dies at one instant.", kill25},
     Scenario{"kill50", "Half of the nodes die at one instant.", kill50},
     Scenario{"misrouters",
-             "Two nodes in ten forward to anybody, and answer lookups as if they were "
-             "the closest.",
+             "Two nodes in ten forward to anybody, and answer lookups in place of the closest, "
+             "with only each other.",
              misrouters},
     Scenario{"partition-heal", "The network is torn in two halves for five minutes.",
              partition_heal},

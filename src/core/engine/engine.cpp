@@ -147,6 +147,10 @@ const NodeId& Engine::id() const { return rooms_->table.self(); }
 
 void Engine::set_liar(Liar liar) { rooms_->liar = std::move(liar); }
 
+void Engine::set_accomplices(Accomplice accomplices) {
+  rooms_->membership.tell_only_of(std::move(accomplices));
+}
+
 void Engine::start(TimePoint now) {
   rooms_->now = now;
   rooms_->membership.start(now, rooms_->out);

@@ -79,6 +79,8 @@ enum class Lie : std::uint8_t {
 
 /// For worlds with liars in them. No host of a real node sets one.
 using Liar = std::function<Lie(const Passing&)>;
+/// Whom a liar tells others of; nobody else, whatever it is asked.
+using Accomplice = std::function<bool(const NodeId&)>;
 
 /// How a link came to be.
 struct LinkOrigin {
@@ -131,6 +133,7 @@ class Engine {
   void wake(TimePoint now);
 
   void set_liar(Liar liar);
+  void set_accomplices(Accomplice accomplices);
 
   // ---- What the application asks ------------------------------------------------------------
 

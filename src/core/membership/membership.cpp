@@ -406,7 +406,10 @@ void Membership::follow_referral(const NeighbourContacts& contacts, TimePoint no
 // their machine.
 ContactViews Membership::views_for(const NodeId& target, const NodeId& reader, bool reader_is_local,
                                    std::size_t count, std::vector<ContactPtr>& keep) const {
-  keep = table_.closest_contacts(target, count + 1, true);
+  keep = table_.closest_contacts(target, accomplices_ ? table_.peers().size() : count + 1, true);
+  if (accomplices_) {
+    std::erase_if(keep, [this](const ContactPtr& contact) { return !accomplices_(contact->id); });
+  }
   ContactViews views;
   for (const ContactPtr& contact : keep) {
     if (views.size() == count) break;

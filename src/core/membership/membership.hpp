@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,6 +55,10 @@ class Membership {
   Membership(const Identity& self, Table& table, Crypto& crypto, Random random, Options options);
 
   void start(TimePoint now, Outbox& out);
+  /// A liar's: others hear of such contacts alone.
+  void tell_only_of(std::function<bool(const NodeId&)> accomplices) {
+    accomplices_ = std::move(accomplices);
+  }
   /// No more dialing, no more links.
   void stop();
 
@@ -205,6 +210,7 @@ class Membership {
   Bytes local_record_;
   TimePoint sign_at_ = never;
 
+  std::function<bool(const NodeId&)> accomplices_;  // of a liar
   bool running_ = false;
   bool dirty_ = false;
   bool joined_ = false;
