@@ -334,7 +334,7 @@ Report among_liars(const Scenario& scenario, const Setting& setting, const Liar&
                    std::uint64_t liars_in_ten, bool conspire = false) {
   bool is_truce = true;
   const double growth = std::chrono::duration<double>(growth_time(setting.nodes)).count();
-  Stage stage{scenario, setting, growth + 30 + 60 + 3 * (20 + 20) + 300};
+  Stage stage{scenario, setting, growth + 30 + 60 + 3 * (20 + 40) + 300};
   std::vector<bool> lies;
   std::set<NodeId> conspirators;
   stage.grow(setting.nodes, growth_time(setting.nodes), [&](NodeNumber, NodeSpec& spec) {
@@ -344,7 +344,7 @@ Report among_liars(const Scenario& scenario, const Setting& setting, const Liar&
     }
   });
   stage.run_for(calm, "calm");
-  // What is transmitted beside upkeep.
+  // What is transmitted beside upkeep, which is that of the quiet before and after.
   const auto honest_pairs = [&](double upkeep, std::string_view what) {
     const std::uint64_t before = stage.world().total().transmissions;
     const TimePoint began = stage.world().now();
@@ -360,8 +360,10 @@ Report among_liars(const Scenario& scenario, const Setting& setting, const Liar&
     stage.run_for(20s, what);
     const std::uint64_t all = stage.world().total().transmissions - before;
     const double time = std::chrono::duration<double>(stage.world().now() - began).count();
+    stage.run_for(20s, "nobody speaks");
+    const auto quiet = static_cast<double>(stage.world().total().transmissions - before - all);
     return std::pair{std::pair{first, stage.sendings().size()},
-                     static_cast<double>(all) - upkeep * time};
+                     static_cast<double>(all) - (upkeep + quiet / 20) / 2 * time};
   };
   const auto set_to_work = [&] {
     is_truce = false;
