@@ -98,7 +98,10 @@ TEST(Router, WhateverTheTablesThereAreNoLoops) {
       }
     }
     for (const auto& [source, unused] : nodes) {
-      Envelope envelope{.closest = random.below(2) == 0, .target = random.id(), .source = source};
+      Envelope envelope{.closest = random.below(2) == 0,
+                        .careful = random.below(2) == 0,
+                        .target = random.id(),
+                        .source = source};
       if (random.below(2) == 0) envelope.target = std::next(nodes.begin(), 7)->first;
       NodeId at = std::next(nodes.begin(), static_cast<std::ptrdiff_t>(random.below(40)))->first;
       std::set<NodeId> passed;
@@ -302,6 +305,141 @@ TEST(Router, OurOwnGoByTheirVia) {
   EXPECT_EQ(step.link, link);
   envelope.via = node.table.self();
   EXPECT_TRUE(node.router.first_step(envelope, 0, false).drop_via) << "we are there already";
+}
+
+// ---- Suspects ----
+
+TEST(Router, ASuspectIsPassedOverWhileAnotherRelayIsCloserThanWeAre) {
+  Node node{20};
+  const NodeId goal = beside(node.table.self(), 0, node.random);
+  const NodeId closest = beside(goal, 9, node.random);
+  const NodeId second = beside(goal, 5, node.random);
+  node.add(closest);
+  node.add(second);
+  const auto next = [&](const Step& step) { return node.ids.at(step.link); };
+  for (const bool is_lookup : {false, true}) {
+    Envelope envelope = node.envelope_to(goal);
+    envelope.closest = is_lookup;
+    node.table.find(closest)->suspect = false;
+    EXPECT_EQ(next(node.router.step(envelope)), closest);
+    node.table.find(closest)->suspect = true;
+    EXPECT_EQ(next(node.router.step(envelope)), second);
+    envelope.source = node.table.self();
+    EXPECT_EQ(next(node.router.first_step(envelope, 0, true)), second);
+    EXPECT_EQ(next(node.router.first_step(envelope, 0, false)), second) << "a leaf's";
+    EXPECT_EQ(next(node.router.first_step(envelope, 1, true)), closest) << "when there's no other";
+  }
+}
+
+TEST(Router, ASuspectIsBetterThanNobodyAndNoWorseForItself) {
+  Node node{21};
+  const NodeId goal = beside(node.table.self(), 0, node.random);
+  const NodeId suspect = beside(goal, 9, node.random);
+  node.add(suspect);
+  node.add(beside(node.table.self(), 4, node.random));
+  node.table.find(suspect)->suspect = true;
+  // The other one may be closer too, by the bits behind the first.
+  Envelope envelope = node.envelope_to(suspect);
+  EXPECT_EQ(node.ids.at(node.router.step(envelope).link), suspect) << "it is for itself";
+  Node alone{22};
+  const NodeId far = beside(alone.table.self(), 0, alone.random);
+  const NodeId only = beside(far, 9, alone.random);
+  alone.add(only);
+  alone.table.find(only)->suspect = true;
+  EXPECT_EQ(alone.ids.at(alone.router.step(alone.envelope_to(far)).link), only);
+}
+
+TEST(Router, NoViaIsASuspectWhileThereAreOthers) {
+  Node node{23, 12};
+  Envelope envelope = node.envelope_to(beside(node.table.self(), 150, node.random));
+  envelope.source = node.table.self();
+  std::set<NodeId> trusted;
+  for (const auto& [link, id] : node.ids) {
+    if (trusted.size() < 4) {
+      trusted.insert(id);
+    } else {
+      node.table.find(id)->suspect = true;
+    }
+  }
+  for (int i = 0; i < 40; ++i) {
+    const Step step = node.router.first_step(envelope, 3, true);
+    ASSERT_TRUE(step.set_via.has_value());
+    EXPECT_TRUE(trusted.contains(*step.set_via));
+  }
+}
+
+// ---- Careful ways ----
+
+TEST(Router, ACarefulWayGoesToTheEdgeOfTheNeighbourhoodAndOnInSmallSteps) {
+  Node node{24};
+  const NodeId& self = node.table.self();
+  for (std::size_t i = 0; i < limits::siblings; ++i) node.add(beside(self, 8, node.random));
+  ASSERT_EQ(node.table.sibling_depth(), 8);
+  const NodeId target = beside(self, 0, node.random);
+  std::map<int, NodeId> sharing;
+  for (const int bits : {2, 5, 7, 9, 12}) {
+    sharing[bits] = beside(target, bits, node.random);
+    node.add(sharing[bits]);
+  }
+  Envelope envelope = node.envelope_to(target);
+  const auto next = [&](const Step& step) { return node.ids.at(step.link); };
+  EXPECT_EQ(next(node.router.step(envelope)), sharing[12]);
+  envelope.careful = true;
+  EXPECT_EQ(next(node.router.step(envelope)), sharing[7]) << "the edge is one bit before 8";
+  node.table.remove(sharing[7]);
+  node.table.remove(sharing[5]);
+  EXPECT_EQ(next(node.router.step(envelope)), sharing[2]);
+  node.add(target);
+  EXPECT_EQ(next(node.router.step(envelope)), target) << "who is linked to it has arrived";
+}
+
+TEST(Router, InTheNeighbourhoodACarefulWayTakesTheLeastProgress) {
+  Node node{25};
+  const NodeId& self = node.table.self();
+  for (std::size_t i = 0; i < limits::siblings; ++i) node.add(beside(self, 8, node.random));
+  const NodeId target = beside(self, 9, node.random);
+  const NodeId near = beside(target, 10, node.random);
+  node.add(beside(target, 14, node.random));
+  const NodeId farther = beside(target, 12, node.random);
+  node.add(farther);
+  node.add(near);
+  Envelope envelope = node.envelope_to(target);
+  envelope.careful = true;
+  EXPECT_EQ(node.ids.at(node.router.step(envelope).link), near);
+  node.table.remove(near);
+  EXPECT_EQ(node.ids.at(node.router.step(envelope).link), farther) << "no step is as small";
+}
+
+TEST(Router, CarefulTriesBeginDifferently) {
+  Node node{26, 40};
+  Envelope envelope = node.envelope_to(beside(node.table.self(), 0, node.random));
+  envelope.source = node.table.self();
+  envelope.careful = true;
+  std::set<NodeId> firsts;
+  for (std::uint8_t attempt = 1; attempt <= 3; ++attempt) {
+    firsts.insert(node.ids.at(node.router.first_step(envelope, attempt, true).link));
+  }
+  EXPECT_EQ(firsts.size(), 3u);
+}
+
+TEST(Router, SilenceIsLaidToWhereTheTryBeforeBegan) {
+  Node node{27, 40};
+  Envelope envelope = node.envelope_to(beside(node.table.self(), 0, node.random));
+  envelope.source = node.table.self();
+  Step before = node.router.first_step(envelope, 0, true);
+  EXPECT_EQ(before.before, std::nullopt);
+  for (std::uint8_t attempt = 1; attempt <= 3; ++attempt) {
+    const Step step = node.router.first_step(envelope, attempt, true);
+    EXPECT_EQ(step.before, node.ids.at(before.link));
+    before = step;
+  }
+}
+
+TEST(Router, OurOwnCanBeginAnywhereWeAreLinked) {
+  Node node{28, 10};
+  const NodeId somebody = node.table.relay_ids()[4];
+  EXPECT_EQ(node.ids.at(node.router.step_by(somebody).link), somebody);
+  EXPECT_EQ(node.router.step_by(node.random.id()).act, Act::drop);
 }
 
 // ---- Ends of the way ----
