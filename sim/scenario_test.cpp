@@ -30,7 +30,8 @@ TEST_P(Storms, Pass) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Small, Storms,
-                         testing::Values("bootstrap-loss", "join-flood", "kill25", "kill50",
+                         testing::Values("bootstrap-loss", "churn", "droppers", "eclipse",
+                                         "join-flood", "kill25", "kill50", "misrouters",
                                          "partition-heal", "reconnect-storm"));
 
 TEST(Scenarios, TheSameSeedIsTheSameReport) {

@@ -467,6 +467,118 @@ TEST(Repair, TheBudgetHoldsAndTheBusyNameOthers) {
 
 // ---- Liars and strangers --------------------------------------------------------------------
 
+/// Nodes with few links, so that most ways have relays on them; some lie, once they are told to.
+struct AmongLiars : testing::Test {
+  static constexpr NodeNumber nodes = 100;
+  static bool lies(NodeNumber node) { return node < nodes && node % 4 == 3; }
+
+  void grow(std::uint64_t seed, const Liar& liar, std::size_t links = 14) {
+    world.emplace(seed_from_environment(seed), CryptoFlavour::modelled);
+    Random random{seed};
+    for (NodeNumber node = 0; node < nodes; ++node) {
+      NodeSpec spec;
+      spec.limits.links_max = links;
+      spec.limits.links_hard_max = links * 3 / 2;
+      if (node > 0) spec.bootstrap = {random.below(node)};
+      if (liar && lies(node)) {
+        spec.liar = [&, liar](const Passing& passing) {
+          return is_truce ? Lie::none : liar(passing);
+        };
+      }
+      world->add(spec);
+      world->run_for(30ms);
+    }
+    world->run_for(30s);
+  }
+
+  /// Of acknowledged sends between honest nodes.
+  std::size_t delivered(std::size_t sends, std::uint64_t seed, std::optional<NodeNumber> to = {}) {
+    Random random{seed};
+    std::vector<std::pair<NodeNumber, MessageId>> sent;
+    while (sent.size() < sends) {
+      const NodeNumber from = random.below(nodes);
+      const NodeNumber target = to.value_or(random.below(nodes));
+      if (lies(from) || lies(target) || from == target) continue;
+      sent.emplace_back(from, world->send_acknowledged(from, world->id(target), "hello"));
+      world->run_for(10ms);
+    }
+    world->run_for(20s);
+    return static_cast<std::size_t>(std::ranges::count_if(sent, [&](const auto& each) {
+      const auto result = world->result(each.first, each.second);
+      return result.has_value() && result->delivered();
+    }));
+  }
+
+  bool is_truce = true;
+  std::optional<World> world;
+};
+
+TEST_F(AmongLiars, WhoSwallowsIsFoundOutAndAvoided) {
+  std::size_t swallowed = 0;
+  grow(42, [&](const Passing& passing) {
+    if (!passing.goes_on) return Lie::none;
+    ++swallowed;
+    return Lie::swallow;
+  });
+  EXPECT_EQ(delivered(500, 1), 500u);
+  is_truce = false;
+  delivered(500, 2);
+  const std::size_t at_first = swallowed;
+  world->run_for(300s);
+  // Audits of those who are known go on, and are swallowed.
+  swallowed = 0;
+  world->run_for(25s);
+  const std::size_t audits = swallowed;
+  swallowed = 0;
+  EXPECT_EQ(delivered(500, 3), 500u);
+  EXPECT_LT(swallowed, audits + at_first / 10);
+}
+
+TEST_F(AmongLiars, AVictimAmongSybilsIsReached) {
+  grow(43, {}, 26);  // with 20 and less its old neighbours would have no place beside them
+  const NodeNumber victim = 17;
+  const NodeId victim_id = world->id(victim);
+  ModelledCrypto model{43};
+  Random random{43};
+  for (int i = 0; i < 20; ++i) {
+    NodeSpec spec;
+    spec.bootstrap = {random.below(nodes)};
+    do {
+      spec.identity.emplace();
+      for (std::uint8_t& byte : *spec.identity) byte = static_cast<std::uint8_t>(random.next());
+    } while (common_prefix_bits(identity_from_seed(*spec.identity, model).id, victim_id) < 8);
+    spec.liar = [victim_id](const Passing& passing) {
+      return passing.target == victim_id ? Lie::deny : Lie::none;
+    };
+    world->add(spec);
+  }
+  world->run_for(60s);
+  EXPECT_EQ(delivered(200, 1, victim), 200u);
+}
+
+TEST_F(AmongLiars, ThoseWhoTellOfEachOtherAloneKeepNobodyOut) {
+  grow(44, [](const Passing& passing) {
+    if (!passing.goes_on) return Lie::none;
+    return passing.is_lookup ? Lie::usurp : Lie::send_anywhere;
+  });
+  std::set<NodeId> conspirators;
+  for (NodeNumber node = 0; node < nodes; ++node) {
+    if (lies(node)) conspirators.insert(world->id(node));
+  }
+  for (NodeNumber node = 3; node < nodes; node += 4) {
+    world->engine(node).set_accomplices(
+        [&](const NodeId& id) { return conspirators.contains(id); });
+  }
+  is_truce = false;
+  for (NodeNumber i = 0; i < 10; ++i) {
+    const NodeNumber newcomer = world->add({.bootstrap = {3 + 4 * i, 4 * i}});
+    world->run_for(10s);
+    const std::size_t before = world->inbox(newcomer).size();
+    EXPECT_GE(delivered(20, i, newcomer), 20u) << "newcomer " << i;
+    EXPECT_EQ(world->inbox(newcomer).size(), before + 20);
+  }
+}
+
 TEST(Strangers, GarbageAtEveryStageIsCountedAndSurvived) {
   World world{seed_from_environment(40)};
   const auto a = world.add();
