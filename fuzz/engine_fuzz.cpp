@@ -278,6 +278,7 @@ class World {
     const std::uint8_t how = in_.u8();
     Envelope envelope{.kind = EnvelopeKind{kind},
                       .closest = (how & 1) != 0,
+                      .careful = (how & 0x80) != 0,
                       .hops_left = static_cast<std::uint8_t>(how >> 3),
                       .tag = in_.u8(),
                       .target = any_id(),

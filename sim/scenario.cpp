@@ -202,7 +202,7 @@ Report churn(const Scenario& scenario, const Setting& setting) {
     for (int i = 0; i < 6; ++i) {
       const NodeNumber from = stage.anybody();
       const NodeNumber to = stage.anybody();
-      // Between nodes that have been there for a minute: whose joining is another scenario's.
+      // Whoever they are: also those that have only just come.
       if (from != to) stage.send(from, to, i % 2 == 0);
     }
     stage.run_for(100ms, "nodes come and go");
