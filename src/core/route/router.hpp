@@ -9,13 +9,11 @@
 //    of their own in the overlay, so an envelope would be stuck there; and as sources they may
 //    begin with a relay that is farther from the target than they are.
 //  - `via`: an envelope may name a point to visit first, so that a second try goes another way.
-//  - Suspects (relays that seem to swallow what they are given: auditor.hpp) are passed over as
-//  long
-//    as another linked relay is strictly closer to the goal too.
-//  - `careful`: an envelope goes to the edge of its target's neighbourhood, and from there on by
-//  the
-//    least progress there is. Sybils packed round a node attract what jumps to the closest; its old
-//    neighbours, which have links with it, stand around them.
+//  - Suspects (relays that seem to swallow what they are given: auditor.hpp) are passed over while
+//    another linked relay is strictly closer to the goal too.
+//  - `careful`: an envelope goes to the edge of its target's neighbourhood, and on from there by
+//    the least progress there is. Sybils packed round a node attract what jumps to the closest; its
+//    old neighbours, which have links with it, stand around them.
 #pragma once
 
 #include <cstdint>
