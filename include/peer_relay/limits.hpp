@@ -85,7 +85,7 @@ inline constexpr std::size_t acknowledged_max = 65'536;
 // ---- Membership --------------------------------------------------------------------------------
 
 inline constexpr std::size_t fingers_per_bucket = 3;
-inline constexpr std::size_t leaf_links = 4;           ///< of a node that nobody can dial
+inline constexpr std::size_t leaf_links = 6;           ///< of a node that nobody can dial
 inline constexpr std::size_t contacts_per_bucket = 8;  ///< Kademlia's k, for peers not linked
 inline constexpr std::size_t contacts_per_subnet = 2;  ///< of those, from one /24 or /48
 inline constexpr std::size_t dials_in_flight_max = 8;
