@@ -101,8 +101,8 @@ const LinkedPeer& Router::one_like(const LinkedPeer& best, const NodeId& goal) c
   const int bits = common_prefix_bits(best.id, goal);
   std::vector<const LinkedPeer*> alike;
   for (const LinkedPeer& peer : table_.peers()) {
-    const bool is_alike = peer.relays && peer.suspect == best.suspect &&
-                          common_prefix_bits(peer.id, goal) == bits;
+    const bool is_alike =
+        peer.relays && peer.suspect == best.suspect && common_prefix_bits(peer.id, goal) == bits;
     if (is_alike) alike.push_back(&peer);
   }
   return *alike[std::hash<NodeId>{}(goal) % alike.size()];

@@ -241,6 +241,26 @@ TEST(Router, ALeafBeginsWithWhateverRelayIsClosest) {
   EXPECT_EQ(node.router.first_step(envelope, 0, false).act, Act::forward);
 }
 
+// A leaf's relays are neighbours: by distance the one that stands apart would have half of all.
+TEST(Router, ALeafSpreadsItsTargetsOverRelaysThatAreAlike) {
+  Node node{3};
+  for (const int bits : {8, 9, 10, 11}) node.add(beside(node.table.self(), bits, node.random));
+  std::map<LinkId, int> taken;
+  for (int i = 0; i < 4000; ++i) {
+    const NodeId far = beside(node.table.self(), i % 8, node.random);
+    const Envelope envelope = node.envelope_to(far);
+    const Step step = node.router.first_step(envelope, 0, false);
+    ASSERT_EQ(step.act, Act::forward);
+    EXPECT_EQ(node.router.first_step(envelope, 0, false).link, step.link) << "one target, one way";
+    ++taken[step.link];
+  }
+  for (const auto& [link, id] : node.ids) EXPECT_NEAR(taken[link], 1000, 150);
+
+  const NodeId near = beside(node.table.self(), 10, node.random);
+  const Step step = node.router.first_step(node.envelope_to(near), 0, false);
+  EXPECT_EQ(common_prefix_bits(node.ids[step.link], node.table.self()), 10) << "one is closer";
+}
+
 TEST(Router, WithoutAnyLinkOurOwnEndsHere) {
   Node node{11};
   const Step step = node.router.first_step(node.envelope_to(node.random.id()), 0, false);
