@@ -376,23 +376,25 @@ bool Sessions::unreachable(std::uint32_t tag, UnreachableReason reason, const No
   return true;
 }
 
-/// A notice is a hint: only of a node that nobody ever spoke of to us, and on a careful way, it is
-/// the last word.
+/// A notice is a hint, and who stands closest to a node may be there to deny it: two careful ways
+/// must end too. For a node that nobody ever spoke of to us they are tried at once.
 void Sessions::opening_unreachable(Opening& opening, const NodeId& to, std::uint32_t tag,
                                    bool plausible, TimePoint now, Outbox& out) {
   Repeat& message = opening.message;
-  const bool is_stranger = opening.pattern == SessionPattern::xx;
-  const bool is_last_word = plausible && is_stranger && message.was_careful(tag) &&
-                            message.reason() == UnreachableReason::dead_end;
-  if (is_last_word || ++message.notices >= notices_max) {
+  if (++message.notices >= notices_max) {
     return fail(to,
                 {.outcome = SendResult::Outcome::unreachable,
                  .reason = message.reason(),
                  .where = message.where()},
                 out);
   }
+  const bool is_stranger = opening.pattern == SessionPattern::xx;
+  const bool is_likely =
+      plausible && is_stranger && message.reason() == UnreachableReason::dead_end;
+  if (is_likely && message.was_careful(tag)) return;  // the other one is on its way
   message.take_care();
   repeat(to, opening, now, out);
+  if (is_likely) repeat(to, opening, now, out);
 }
 
 void Sessions::fail(const NodeId& to, const ContentFailed& why, Outbox& out) {

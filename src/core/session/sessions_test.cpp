@@ -1069,22 +1069,28 @@ struct Notices : ::testing::Test {
   NodeId where = Random{5}.id();
 };
 
-TEST_F(Notices, OfACarefulWayEndItForANodeOfWhichNobodyEverSpoke) {
+TEST_F(Notices, OfTwoCarefulWaysEndItForANodeOfWhichNobodyEverSpoke) {
   lose_all();
   world.send(alice, bob.id(), "hello", 1);
   world.send(alice, bob.id(), "hello again");
   EXPECT_FALSE(tap.flights.back().wish.careful);
   EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
-  ASSERT_THAT(tap.flights, SizeIs(2)) << "at once";
-  EXPECT_TRUE(tap.flights.back().wish.careful);
-  EXPECT_THAT(alice.failed, IsEmpty());
+  ASSERT_THAT(tap.flights, SizeIs(3)) << "both at once";
+  EXPECT_TRUE(tap.flights[1].wish.careful);
+  EXPECT_TRUE(tap.flights[2].wish.careful);
+  EXPECT_NE(tap.flights[1].wish.attempt, tap.flights[2].wish.attempt) << "not the same way";
   EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
+  EXPECT_THAT(alice.failed, IsEmpty()) << "the other one is on its way";
+  EXPECT_THAT(tap.flights, SizeIs(3));
+  alice.sessions().unreachable(tap.flights[1].wish.tag, UnreachableReason::dead_end, where, true,
+                               world.now, alice.out());
+  world.grant(alice);
   ASSERT_THAT(alice.failed, SizeIs(1));
   EXPECT_EQ(alice.failed[0].outcome, Outcome::unreachable);
   EXPECT_EQ(alice.failed[0].reason, UnreachableReason::dead_end);
   EXPECT_EQ(alice.failed[0].where, where);
   EXPECT_EQ(alice.dropped(DropReason::expired), 1u);
-  EXPECT_THAT(tap.flights, SizeIs(2));
+  EXPECT_THAT(tap.flights, SizeIs(3));
 }
 
 // Two ways were tried at once before anybody answered: neither was careful.
@@ -1095,7 +1101,7 @@ TEST_F(Notices, OfTwoCopiesAreNotTheLastWord) {
   ASSERT_THAT(tap.flights, SizeIs(3));
   const std::uint32_t second = tap.flights[1].wish.tag;
   EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
-  ASSERT_THAT(tap.flights, SizeIs(4));
+  ASSERT_THAT(tap.flights, SizeIs(5));
   alice.sessions().unreachable(second, UnreachableReason::dead_end, where, true, world.now,
                                alice.out());
   world.grant(alice);
