@@ -43,6 +43,7 @@ void GuestOptions::add_to(Command& command) {
   command.port(port, "Listen on this port too (0: any); else others can't dial this node");
   command.text("--host", host, "ADDR", "The address to listen on, with --port");
   command.text("--tls-ca", tls_ca, "FILE", "Trust this for wss://, not the system's store");
+  command.flag("--legacy", legacy, "Join a network of npm peer-relay 0.0.2, too");
   command.time("--join-timeout", join_timeout, "How long to try to join");
 }
 
@@ -90,6 +91,7 @@ NodeOptions Guest::node_options() const {
   options.network = options_.network;
   options.identity_file = options_.identity;
   options.tls_ca_file = options_.tls_ca;
+  options.legacy = options_.legacy;
   return options;
 }
 

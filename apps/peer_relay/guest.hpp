@@ -24,6 +24,7 @@ struct GuestOptions {
   std::optional<std::uint16_t> port;
   std::string host;
   std::string tls_ca;
+  bool legacy = false;
   Duration join_timeout = std::chrono::seconds{10};
 
   void add_to(Command& command);

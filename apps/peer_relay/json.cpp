@@ -92,6 +92,7 @@ Json facts_of(const Peer& peer) {
   if (!peer.agent.empty()) object["agent"] = peer.agent;
   object["bucket"] = peer.bucket;
   object["sibling"] = peer.sibling;
+  if (peer.legacy) object["legacy"] = true;
   return object;
 }
 
@@ -133,6 +134,7 @@ Json json_of(const SendResult& result) {
 
 Json json_of(const TraceHop& hop) {
   Json object = {{"hop", hop.hop}};
+  if (hop.legacy) object["legacy"] = true;
   if (hop.lost) {
     object["lost"] = true;
     return object;
@@ -174,6 +176,13 @@ Json json_of(const Stats& stats) {
       {"frames_out", stats.frames_out},
       {"bytes_in", stats.bytes_in},
       {"bytes_out", stats.bytes_out},
+      {"legacy_links", stats.legacy_links},
+      {"legacy_bridges", stats.legacy_bridges},
+      {"legacy_received", stats.legacy_received},
+      {"legacy_sent", stats.legacy_sent},
+      {"legacy_relayed", stats.legacy_relayed},
+      {"legacy_delivered", stats.legacy_delivered},
+      {"legacy_bridged", stats.legacy_bridged},
       {"lookups", stats.lookups},
       {"lookups_answered", stats.lookups_answered},
       {"refused_connections", stats.refused_connections},

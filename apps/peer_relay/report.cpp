@@ -94,6 +94,7 @@ std::string traffic_text(const Json& answer) {
   add("messages sent", "messages_sent");
   add("messages received", "messages_received");
   add("relayed for others", "envelopes_relayed");
+  if (count_in(stats, "legacy_received") > 0) add("relayed for old nodes", "legacy_relayed");
   add_bytes("relayed bytes", "relayed_bytes");
   add_bytes("bytes in", "bytes_in");
   add_bytes("bytes out", "bytes_out");
@@ -139,7 +140,10 @@ std::string peers_text(const Json& answer, bool whole_ids) {
   for (const Json& peer : peers) {
     const std::string id = escaped(text_in(peer, "id"));
     table.add({whole_ids ? id : id.substr(0, 8), flag_in(peer, "dialed") ? "by us" : "by it",
-               count_text(count_in(peer, "bucket")), flag_in(peer, "sibling") ? "sibling" : "",
+               count_text(count_in(peer, "bucket")),
+               flag_in(peer, "legacy")    ? "old"
+               : flag_in(peer, "sibling") ? "sibling"
+                                          : "",
                rtt_text(peer), duration_text(duration_in(peer, "age_ms")),
                bytes_text(count_in(peer, "bytes_in")), bytes_text(count_in(peer, "bytes_out")),
                escaped(text_in(peer, "address"), address_columns_max),

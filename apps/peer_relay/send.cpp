@@ -119,6 +119,7 @@ std::string load_text(const Tally& tally, const Load& load) {
   std::string text = fmt::format("{} of {} to {}: ", counted(tally.sent, "message"),
                                  bytes_text(load.payload.bytes.size()), load.to.short_hex());
   text += load.best_effort ? "sent" : fmt::format("{} delivered", count_text(tally.delivered));
+  if (tally.unconfirmed > 0) text += fmt::format(", {} unconfirmed", count_text(tally.unconfirmed));
   if (!tally.lost.empty()) {
     text += fmt::format(", {} lost ({})", count_text(tally.lost_count()), losses(tally));
   }
@@ -139,6 +140,7 @@ Json load_json(const Tally& tally, const Load& load) {
   Json object = {
       {"to", load.to.to_hex()}, {"size", load.payload.bytes.size()}, {"sent", tally.sent}};
   if (!load.best_effort) object["delivered"] = tally.delivered;
+  if (tally.unconfirmed > 0) object["unconfirmed"] = tally.unconfirmed;
   object["lost"] = Json::object();
   for (const auto& [reason, count] : tally.lost) object["lost"][reason] = count;
   object["elapsed_ms"] = milliseconds(tally.elapsed);
@@ -185,7 +187,7 @@ void tell(const SendArguments& options, const Tally& tally) {
     print("sent; best effort, so nobody will tell whether it arrived\n");
   } else if (options.load.best_effort) {
     complain("it did not leave this node: " + losses(tally));
-  } else if (tally.last.delivered()) {
+  } else if (tally.last.delivered() || tally.unconfirmed > 0) {
     print(sentence_of(tally.last) + "\n");
   } else {
     complain(sentence_of(tally.last));

@@ -115,6 +115,8 @@ void Sender::ended(const SendResult& result) {
   if (result.delivered()) {
     ++tally_.delivered;
     tally_.round_trips.add(result.round_trip);
+  } else if (result.outcome == SendResult::Outcome::unconfirmed) {
+    ++tally_.unconfirmed;
   } else {
     ++tally_.lost[loss_of(result)];
   }

@@ -28,6 +28,7 @@ struct Load {
 struct Tally {
   std::uint64_t sent = 0;
   std::uint64_t ended = 0, delivered = 0;     ///< acknowledged ones
+  std::uint64_t unconfirmed = 0;              ///< into the old network
   std::map<std::string, std::uint64_t> lost;  ///< by outcome, or reason if unreachable
   RoundTrips round_trips;
   SendResult last;

@@ -45,6 +45,9 @@ void add_to(Command& command, ServeArguments& arguments) {
                "Trust this when dialing wss://, not the system's store");
   command.texts("--origin", node.origins, "ORIGIN",
                 "Let in browsers from pages of this origin only; several may be given");
+  command.flag(
+      "--legacy", node.legacy,
+      "A member of networks of npm peer-relay 0.0.2, too; --bootstrap may name such a node");
   command.text("--config", arguments.config, "FILE",
                "Options as keys of a TOML file; the command line wins");
   command

@@ -59,9 +59,14 @@ class Tracer {
   }
 
   std::string human_line(const TraceHop& hop) const {
-    if (hop.lost) return fmt::format("{:>2}  nobody answered", hop.hop);
+    if (hop.lost) {
+      return fmt::format(
+          "{:>2}  {}", hop.hop,
+          hop.legacy ? "the old network, which answers no trace" : "nobody answered");
+    }
     std::string line =
         fmt::format("{:>2}  {}  {:>8}", hop.hop, hop.id.to_hex(), duration_text(hop.round_trip));
+    if (hop.legacy) line += "  an old node, not asked";
     if (hop.is_target) line += "  the target";
     return line;
   }

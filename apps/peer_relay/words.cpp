@@ -56,6 +56,8 @@ std::string sentence_of(const SendResult& result) {
                          counted(static_cast<std::uint64_t>(result.attempts), "attempt"));
     case delivered:
       return "delivered: " + delivery_text(result);
+    case unconfirmed:
+      return "sent into the old network, where nobody confirms anything";
   }
   return "";
 }

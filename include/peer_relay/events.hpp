@@ -47,8 +47,10 @@ using MessageId = std::uint64_t;
 struct Message {
   NodeId from;
   Payload payload;
-  int hops = 0;               ///< links that it crossed, as its way says (relays could lie)
-  bool authenticated = true;  ///< `from` proved its id; false only for old peers' messages
+  int hops = 0;  ///< links that it crossed, as its way says (relays could lie)
+  /// `from` proved its id. False only for what came through the old network (NodeOptions::legacy),
+  /// where ids are claims; such a message's JSON may also be longer than limits::payload_bytes_max.
+  bool authenticated = true;
 };
 
 /// A node that we are linked to.
@@ -59,6 +61,7 @@ struct Peer {
   std::string agent;      ///< what it says of its software; for people
   int bucket = 0;         ///< leading bits its id shares with ours
   bool sibling = false;   ///< one of the closest to us
+  bool legacy = false;    ///< a node of npm peer-relay 0.0.2: its id proves nothing
   Duration round_trip{};  ///< smoothed; zero before the first measurement
   Duration age{};         ///< since the handshake
   std::uint64_t batches_in = 0, batches_out = 0;
@@ -68,7 +71,8 @@ struct Peer {
 
 /// How an acknowledged send ended.
 struct SendResult {
-  enum class Outcome : std::uint8_t { delivered, unreachable, timed_out, refused };
+  /// `unconfirmed`: it left for the old network (NodeOptions::legacy), which acknowledges nothing.
+  enum class Outcome : std::uint8_t { delivered, unreachable, timed_out, refused, unconfirmed };
   Outcome outcome = Outcome::timed_out;
   UnreachableReason reason = UnreachableReason::none;  ///< with unreachable
   NodeId where{};         ///< with unreachable: the node at which the way ended (a claim)
@@ -88,6 +92,7 @@ struct TraceHop {
   Duration round_trip{};
   bool lost = false;                                   ///< nobody answered for this hop
   bool is_target = false;                              ///< the trace is complete
+  bool legacy = false;                                 ///< this hop is in the old network
   UnreachableReason reason = UnreachableReason::none;  ///< the way ends here, and why
 };
 
@@ -134,6 +139,13 @@ struct Stats {
   std::uint64_t links_opened = 0, links_closed = 0, dials = 0, dials_failed = 0;
   std::uint64_t batches_in = 0, batches_out = 0, frames_in = 0, frames_out = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;
+
+  // The old network (NodeOptions::legacy).
+  std::size_t legacy_links = 0;    ///< held now: to old nodes
+  std::size_t legacy_bridges = 0;  ///< held now: peers of ours that carry old messages, too
+  std::uint64_t legacy_received = 0, legacy_sent = 0;  ///< texts, by old links and bridges
+  std::uint64_t legacy_relayed = 0, legacy_delivered = 0;
+  std::uint64_t legacy_bridged = 0;  ///< texts that came over a bridge
 
   std::uint64_t lookups = 0, lookups_answered = 0;
   std::uint64_t dropped[static_cast<std::size_t>(DropReason::count_)] = {};

@@ -108,6 +108,14 @@ inline constexpr std::uint64_t proofs_per_second = 1000;
 /// An answer is up to forty times its question; nobody needs more of them from one node.
 inline constexpr std::uint64_t lookup_answers_per_second = 1000;
 inline constexpr std::size_t peer_cache_max = 64;  ///< contacts kept for the next start
+/// Nodes that carry messages of npm peer-relay 0.0.2: whose records we keep, so that they find each
+/// other, and to how many of them one such node is linked for its own sake.
+inline constexpr std::size_t legacy_kin_max = 32;
+inline constexpr std::size_t legacy_kin_links = 8;
+
+/// One text of the old network. 64 KiB of bytes are up to 260 KiB as it spells them; the same again
+/// for applications that send large JSON. Old nodes take 100 MiB.
+inline constexpr std::size_t legacy_text_bytes_max = 512 << 10;
 
 }  // namespace peer_relay::limits
 

@@ -59,6 +59,11 @@ struct NodeOptions {
   /// Browsers are let in from pages of these origins ("https://example.org"); empty: from any.
   std::vector<std::string> origins = {};
 
+  /// A member of networks of npm peer-relay 0.0.2, too: takes their links on the same port, dials
+  /// them by bootstrap, relays their messages, and carries them to nodes of ours that do the same.
+  /// Their ids prove nothing: see Message::authenticated.
+  bool legacy = false;
+
   Limits limits = {};
   Duration dial_timeout = limits::dial_timeout;
   Duration handshake_timeout = limits::handshake_timeout;
@@ -132,6 +137,7 @@ class Node {
   void destroy(std::function<void()> done = {});
 
  private:
+  friend class Socket;
   struct Impl;
   explicit Node(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;

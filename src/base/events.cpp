@@ -33,6 +33,8 @@ std::string_view name_of(SendResult::Outcome outcome) {
       return "timed_out";
     case SendResult::Outcome::refused:
       return "refused";
+    case SendResult::Outcome::unconfirmed:
+      return "unconfirmed";
   }
   return "unknown";
 }

@@ -72,10 +72,11 @@ struct LinkUp {
   std::optional<DialId> dial = {};  ///< ours, or the other side's if nothing
   NodeId id{};
   PublicKey key{};
-  std::string remote_host;    ///< the other side's IP address
-  std::string observed_host;  ///< the IP address at which the other side sees us; may be empty
-  Bytes contact;              ///< the other side's record, as it came; may be empty
-  bool is_needed = false;     ///< the other side dialed, and says that no other link would do
+  std::string remote_host;      ///< the other side's IP address
+  std::string observed_host;    ///< the IP address at which the other side sees us; may be empty
+  Bytes contact;                ///< the other side's record, as it came; may be empty
+  bool is_needed = false;       ///< the other side dialed, and says that no other link would do
+  bool carries_legacy = false;  ///< old messages; to `legacy`
 };
 
 /// The same peer is now reached by another link. To `membership`.
@@ -99,6 +100,20 @@ struct LinkDown {
 struct FrameWish {
   LinkId link{};
   FrameKind kind = FrameKind::contacts;
+  Bytes body;
+};
+
+/// Carry this text of the old network to a peer that carries such, in as many frames as it takes.
+/// To `link`.
+struct BridgeWish {
+  NodeId to{};
+  Bytes text;
+};
+
+/// Send this frame to that peer. To `link`.
+struct PeerFrameWish {
+  NodeId to{};
+  FrameKind kind = FrameKind::legacy;
   Bytes body;
 };
 
@@ -140,8 +155,9 @@ struct NotifyWish {
   std::variant<Message, SendDone, PeerUp, PeerLost, ConnectDone, Traced, Problem, Joined> event;
 };
 
-using Wish = std::variant<std::monostate, RouteWish, SealWish, ContentLeft, ContentFailed, LinkUp,
-                          LinkMoved, LinkDown, FrameWish, CloseWish, DialWish, NotifyWish>;
+using Wish =
+    std::variant<std::monostate, RouteWish, SealWish, ContentLeft, ContentFailed, LinkUp, LinkMoved,
+                 LinkDown, FrameWish, BridgeWish, PeerFrameWish, CloseWish, DialWish, NotifyWish>;
 
 class Outbox {
  public:

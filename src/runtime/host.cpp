@@ -83,6 +83,8 @@ class AsioHost final : public Host, private LinkSink {
                    const std::string& remote_host) override;
   void dial_failed(DialId dial, DialError error, const std::string& detail) override;
   void link_received(LinkId id, MutableBytes message) override;
+  void link_received_text(LinkId id, MutableBytes text) override;
+  void text_too_long() override { ++overlong_texts_; }
   void link_writable(LinkId id) override;
   void link_closed(LinkId id, CloseReason reason) override;
   void connection_refused() override { ++refused_connections_; }
@@ -173,6 +175,7 @@ class AsioHost final : public Host, private LinkSink {
   std::jthread cache_writer_;
 
   std::uint64_t refused_connections_ = 0;
+  std::uint64_t overlong_texts_ = 0;
   std::array<std::uint64_t, static_cast<std::size_t>(CloseReason::count_)> failed_connections_{};
 };
 
@@ -199,15 +202,16 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
   identity_ = *found;
   id_ = identity_.id;
 
-  auto websocket =
-      WebSocketTransport::make(io_, *this,
-                               {.dial_timeout = options.dial_timeout,
-                                .accept_timeout = options.handshake_timeout,
-                                .half_open_max = options.limits.half_open_max,
-                                .half_open_per_host_max = options.limits.half_open_per_host_max,
-                                .origins = options.origins,
-                                .tls = options.tls,
-                                .tls_ca_file = options.tls_ca_file});
+  auto websocket = WebSocketTransport::make(
+      io_, *this,
+      {.dial_timeout = options.dial_timeout,
+       .accept_timeout = options.handshake_timeout,
+       .half_open_max = options.limits.half_open_max,
+       .half_open_per_host_max = options.limits.half_open_per_host_max,
+       .origins = options.origins,
+       .tls = options.tls,
+       .tls_ca_file = options.tls_ca_file,
+       .old_text_bytes_max = options.legacy ? limits::legacy_text_bytes_max : 0});
   if (!websocket) return std::move(websocket.error());
   websocket_ = std::move(*websocket);
   if (options.port) {
@@ -377,6 +381,7 @@ Stats AsioHost::stats() const {
   if (!engine_) return {};
   Stats stats = engine_->stats();
   stats.refused_connections += refused_connections_;
+  stats.dropped[static_cast<std::size_t>(DropReason::malformed)] += overlong_texts_;
   for (std::size_t i = 0; i < failed_connections_.size(); ++i) {
     stats.closed[i] += failed_connections_[i];
   }
@@ -387,8 +392,11 @@ Stats AsioHost::stats() const {
 
 void AsioHost::link_opened(LinkId id, std::unique_ptr<Link> link, std::optional<DialId> dial,
                            const std::string& remote_host) {
-  LinkOrigin origin{
-      .dial = dial, .remote = link->remote(), .remote_host = remote_host, .channel_binding = {}};
+  LinkOrigin origin{.dial = dial,
+                    .remote = link->remote(),
+                    .remote_host = remote_host,
+                    .channel_binding = {},
+                    .may_be_old = link->may_be_old()};
   links_.emplace(id, std::move(link));
   engine_->link_opened(id, std::move(origin), now());
   settle();
@@ -403,6 +411,11 @@ void AsioHost::dial_failed(DialId dial, DialError error, const std::string& deta
 
 void AsioHost::link_received(LinkId id, MutableBytes message) {
   engine_->link_received(id, message, now());
+  settle();
+}
+
+void AsioHost::link_received_text(LinkId id, MutableBytes text) {
+  engine_->link_received_text(id, as_text(text), now());
   settle();
 }
 
@@ -436,6 +449,7 @@ void AsioHost::perform(Action&& action) {
 void AsioHost::act(Transmit&& action) {
   const auto at = links_.find(action.link);
   if (at == links_.end()) return engine_->recycle(std::move(action.batch));
+  if (action.is_text) return at->second->send_text(std::move(action.batch));
   at->second->send(std::move(action.batch));
 }
 

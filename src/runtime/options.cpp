@@ -93,6 +93,7 @@ Result<EngineOptions, StartError> engine_options(const NodeOptions& options) {
       .handshake_timeout = options.handshake_timeout,
       .ping_after = options.ping_after,
       .link_dead_after = options.link_dead_after,
+      .legacy = options.legacy,
   };
 }
 

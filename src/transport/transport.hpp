@@ -30,6 +30,9 @@ class Link {
   /// Queues one message, in order; never blocks. `batch` goes back by LinkSink::recycle.
   virtual void send(Bytes batch) = 0;
 
+  /// The same as a text message, for an old node. `text` is UTF-8.
+  virtual void send_text(Bytes text) = 0;
+
   /// What send() took and the operating system has not.
   virtual std::size_t queued_bytes() const = 0;
 
@@ -38,6 +41,9 @@ class Link {
 
   /// The URL that was dialed, or the address it came from as "ip:port".
   virtual const std::string& remote() const = 0;
+
+  /// We dialed, and who answered did not say that it is a node of ours: it may be an old one.
+  virtual bool may_be_old() const = 0;
 };
 
 /// What a transport has to tell.
@@ -52,6 +58,12 @@ class LinkSink {
 
   /// One whole message, which the sink may write in; valid during the call.
   virtual void link_received(LinkId id, MutableBytes message) = 0;
+
+  /// One whole text message, in UTF-8. Only from a transport that was told to take such.
+  virtual void link_received_text(LinkId id, MutableBytes text) = 0;
+
+  /// A text message that was longer than any we take, and was thrown away.
+  virtual void text_too_long() = 0;
 
   /// All that was sent has been taken by the operating system.
   virtual void link_writable(LinkId id) = 0;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "core/engine/engine.hpp"
 
+#include <map>
 #include <set>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "core/delivery/delivery.hpp"
+#include "core/legacy/legacy.hpp"
+#include "core/legacy/undecided.hpp"
 #include "core/link/links.hpp"
 #include "core/membership/membership.hpp"
 #include "core/route/auditor.hpp"
@@ -13,6 +17,7 @@
 #include "core/session/sessions.hpp"
 #include "core/table/table.hpp"
 #include "core/wire/envelope.hpp"
+#include "core/wire/legacy.hpp"
 #include "core/wire/overlay.hpp"
 
 namespace peer_relay {
@@ -33,6 +38,9 @@ std::uint32_t random_epoch(Crypto& crypto) {
          static_cast<std::uint32_t>(bytes[3]) << 24;
 }
 
+/// Messages that `delivery` has not numbered: those for old nodes, and those that are undecided.
+constexpr MessageId foreign_message = MessageId{1} << 63;
+
 bool is_of_session(EnvelopeKind kind) {
   return kind >= EnvelopeKind::session_open && kind <= EnvelopeKind::session_unknown;
 }
@@ -51,6 +59,18 @@ struct Engine::Rooms {
   void arrived(LinkId from, const Envelope& envelope, MutableBytes body);
   void unreachable(const NodeId& where, const Unreachable& notice);
 
+  // The old network.
+  enum class Via : std::uint8_t { ours, old, undecided };
+  Via network_of(const NodeId& to) const;
+  Result<MessageId> send(const NodeId& to, Payload payload, std::optional<AcknowledgedSend> how,
+                         std::optional<MessageId> given);
+  Result<MessageId> send_ours(const NodeId& to, Payload payload,
+                              std::optional<AcknowledgedSend> how, std::optional<MessageId> given);
+  Result<MessageId> send_old(const NodeId& to, const Payload& payload, bool is_acknowledged,
+                             std::optional<MessageId> given);
+  void decide();
+  void old_link_opened(LinkId link, LinkOrigin origin);
+
   // What is wished.
   void grant_all();
   void grant(std::monostate) {}
@@ -58,13 +78,15 @@ struct Engine::Rooms {
   void grant(SealWish wish);
   void grant(const ContentLeft& left) { delivery.handle(left, now, out); }
   void grant(const ContentFailed& failed) { delivery.handle(failed, now, out); }
-  void grant(const LinkUp& up) { membership.handle(up, now, out); }
+  void grant(const LinkUp& up);
   void grant(const LinkMoved& moved) { membership.handle(moved); }
-  void grant(const LinkDown& down) { membership.handle(down, now, out); }
+  void grant(const LinkDown& down);
   void grant(const FrameWish& frame) { links.send(frame, out); }
+  void grant(const BridgeWish& wish);
+  void grant(PeerFrameWish wish);
   void grant(const CloseWish& wish) { links.close(wish, now, out); }
   void grant(const DialWish& wish);
-  void grant(NotifyWish wish) { actions.push(Notify{std::move(wish.event)}); }
+  void grant(NotifyWish wish);
 
   void drop(const Envelope& envelope, DropReason reason);
   bool transmit(LinkId link, const Envelope& envelope);
@@ -83,6 +105,10 @@ struct Engine::Rooms {
   Sessions sessions;
   Delivery delivery;
   Auditor auditor;
+  std::optional<Legacy> legacy;
+  Undecided undecided;
+  MessageId last_foreign = foreign_message;
+  std::map<MessageId, MessageId> given;  // by delivery's; bounded as its acknowledged sends are
   Liar liar;
   std::set<DialId> probes;  // dials that only look who answers; bounded by limits::probes_max
   Ring<Action> actions;
@@ -103,7 +129,8 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
              .ping_after = options.ping_after,
              .link_dead_after = options.link_dead_after,
              .relay_bytes_per_second = options.limits.relay_bytes_per_second,
-             .relay_frames_per_second = options.limits.relay_frames_per_second}),
+             .relay_frames_per_second = options.limits.relay_frames_per_second,
+             .carries_legacy = options.legacy}),
       router(table, random.split(), options.limits.notices_per_second),
       tracer(random.split()),
       membership(identity, table, port, random.split(),
@@ -116,6 +143,7 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
                   .cached_contacts = std::move(options.cached_contacts),
                   .limits = options.limits,
                   .unix_ms_at_zero = options.unix_ms_at_zero,
+                  .carries_legacy = options.legacy,
                   .pool = std::move(options.contact_pool)}),
       sessions(identity, port, random.split(),
                {.network = network,
@@ -131,6 +159,25 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
                                    .is_needed = peer != nullptr && of.needs_link_to(*peer)};
       },
       &membership);
+  if (!options.legacy) return;
+  legacy.emplace(
+      identity.id, random.split(),
+      Legacy::Options{.ping_after = options.ping_after,
+                      .link_dead_after = options.link_dead_after,
+                      .handshake_timeout = options.handshake_timeout,
+                      .relay_bytes_per_second = options.limits.relay_bytes_per_second,
+                      .relay_frames_per_second = options.limits.relay_frames_per_second},
+      Legacy::Surroundings{.is_native =
+                               [](const void* context, const NodeId& id) {
+                                 const auto& of = *static_cast<const Rooms*>(context);
+                                 return id == of.table.self() || of.table.find(id) != nullptr ||
+                                        of.table.contact(id) != nullptr;
+                               },
+                           .own_url =
+                               [](const void* context) {
+                                 return static_cast<const Rooms*>(context)->membership.own_url();
+                               },
+                           .context = this});
 }
 
 std::shared_ptr<ContactPool> make_contact_pool() { return std::make_shared<ContactPool>(); }
@@ -161,6 +208,12 @@ void Engine::link_opened(LinkId link, LinkOrigin origin, TimePoint now) {
   Rooms& r = *rooms_;
   r.now = now;
   const bool is_probe = origin.dial && r.probes.erase(*origin.dial) > 0;
+  if (r.legacy && origin.may_be_old) return r.old_link_opened(link, std::move(origin));
+  if (r.legacy && origin.dial && Legacy::owns(*origin.dial)) {
+    if (const auto address = r.legacy->dial_met_native(*origin.dial)) {
+      r.membership.add_bootstrap(*address);
+    }
+  }
   r.links.opened(link,
                  {.dial = origin.dial,
                   .probe = is_probe,
@@ -173,25 +226,72 @@ void Engine::link_opened(LinkId link, LinkOrigin origin, TimePoint now) {
 void Engine::link_received(LinkId link, MutableBytes message, TimePoint now) {
   Rooms& r = *rooms_;
   r.now = now;
+  // Old nodes send text, and take the same in binary messages.
+  if (r.legacy && r.legacy->owns(link)) {
+    return r.legacy->received(link, as_text(message), now, r.out);
+  }
   auto batch = r.links.received(link, message, now, r.out);
   if (!batch) return;
   while (const auto frame = batch->next()) r.frame(link, *frame);
   r.links.batch_done(link, batch->is_broken(), r.out);
 }
 
+// The first message tells which kind of node has dialed us.
+void Engine::link_received_text(LinkId link, std::string_view text, TimePoint now) {
+  Rooms& r = *rooms_;
+  r.now = now;
+  if (!r.legacy || !r.legacy->owns(link)) {
+    auto start = r.legacy ? r.links.hand_over(link) : std::nullopt;
+    if (!start) {
+      r.out.drop(DropReason::malformed);
+      return r.links.close({.link = link, .reason = CloseReason::protocol_error}, now, r.out);
+    }
+    r.legacy->opened(link,
+                     {.dial = std::nullopt,
+                      .remote = std::move(start->remote),
+                      .remote_host = std::move(start->remote_host)},
+                     now, r.out);
+  }
+  r.legacy->received(link, text, now, r.out);
+}
+
+// An old node shows its id first; we wait for it, for a hello of ours would end it.
+void Engine::Rooms::old_link_opened(LinkId link, LinkOrigin origin) {
+  PEER_RELAY_ASSERT(origin.dial.has_value());
+  if (!Legacy::owns(*origin.dial)) {
+    const auto over = membership.hand_over(*origin.dial, now, out);
+    if (!over) {
+      actions.push(CloseLink{link, CloseReason::protocol_error});
+      return;
+    }
+    legacy->adopt(over->address, over->is_bootstrap, link);
+  }
+  legacy->opened(link,
+                 {.dial = origin.dial,
+                  .remote = std::move(origin.remote),
+                  .remote_host = std::move(origin.remote_host)},
+                 now, out);
+}
+
 void Engine::link_writable(LinkId link, TimePoint now) {
   rooms_->now = now;
   rooms_->links.writable(link);
+  if (rooms_->legacy) rooms_->legacy->writable(link);
 }
 
 void Engine::link_closed(LinkId link, CloseReason reason, TimePoint now) {
-  rooms_->now = now;
-  rooms_->links.closed(link, reason, rooms_->out);
+  Rooms& r = *rooms_;
+  r.now = now;
+  if (r.legacy && r.legacy->owns(link)) return r.legacy->closed(link, reason, now, r.out);
+  r.links.closed(link, reason, r.out);
 }
 
 void Engine::dial_failed(DialId dial, DialError error, TimePoint now) {
   rooms_->now = now;
   rooms_->probes.erase(dial);
+  if (rooms_->legacy && Legacy::owns(dial)) {
+    return rooms_->legacy->dial_failed(dial, error, now, rooms_->out);
+  }
   rooms_->membership.dial_failed(dial, error, now, rooms_->out);
 }
 
@@ -206,6 +306,9 @@ void Engine::wake(TimePoint now) {
   r.sessions.wake(now, r.out);
   r.delivery.wake(now, r.out);
   r.auditor.wake(now, r.out);
+  if (!r.legacy) return;
+  r.legacy->wake(now, r.out);
+  r.undecided.wake(now, r.out);
 }
 
 void Engine::Rooms::frame(LinkId from, const Frame& frame) {
@@ -237,6 +340,14 @@ void Engine::Rooms::frame(LinkId from, const Frame& frame) {
       if (!result) return out.drop(DropReason::malformed);
       if (!facts) return out.drop(DropReason::not_open);
       return membership.handle(*result, facts->id, now, out);
+    }
+    case FrameKind::legacy: {
+      if (!legacy) break;
+      const auto old = decode_legacy(frame.body);
+      const auto facts = links.facts(from);
+      if (!old) return out.drop(DropReason::malformed);
+      if (!facts) return out.drop(DropReason::not_open);
+      return legacy->handle(facts->id, *old, now, out);
     }
   }
   out.drop(DropReason::unknown_frame);
@@ -365,32 +476,98 @@ void Engine::Rooms::unreachable(const NodeId& where, const Unreachable& notice) 
 // ---- What the application asks ----
 
 Result<MessageId> Engine::send(const NodeId& to, Payload payload, TimePoint now) {
-  Rooms& r = *rooms_;
-  r.now = now;
-  if (to == id()) return std::unexpected(Error::to_self);
-  if (payload.bytes.size() > limits::payload_bytes_max) {
-    return std::unexpected(Error::payload_too_large);
-  }
-  const MessageId message = r.delivery.send(to, std::move(payload), now, r.out);
-  if (message == 0) return std::unexpected(Error::queue_full);
-  return message;
+  rooms_->now = now;
+  return rooms_->send(to, std::move(payload), std::nullopt, std::nullopt);
 }
 
 Result<MessageId> Engine::send(const NodeId& to, Payload payload, AcknowledgedSend how,
                                TimePoint now) {
-  Rooms& r = *rooms_;
-  r.now = now;
-  if (to == id()) return std::unexpected(Error::to_self);
+  rooms_->now = now;
+  return rooms_->send(to, std::move(payload), how, std::nullopt);
+}
+
+// What our own overlay knows is its; what only the old network knows goes there.
+Engine::Rooms::Via Engine::Rooms::network_of(const NodeId& to) const {
+  if (!legacy || table.find(to) != nullptr || table.contact(to) != nullptr) return Via::ours;
+  if (legacy->knows(to, now)) return Via::old;
+  if (!table.peers().empty()) return Via::ours;
+  return legacy->has_neighbours() ? Via::old : Via::undecided;
+}
+
+Result<MessageId> Engine::Rooms::send(const NodeId& to, Payload payload,
+                                      std::optional<AcknowledgedSend> how,
+                                      std::optional<MessageId> as) {
+  if (to == table.self()) return std::unexpected(Error::to_self);
   if (payload.bytes.size() > limits::payload_bytes_max) {
     return std::unexpected(Error::payload_too_large);
   }
-  return r.delivery.send(to, std::move(payload), {.timeout = how.timeout, .probe = how.probe}, now,
-                         r.out);
+  switch (network_of(to)) {
+    case Via::ours:
+      return send_ours(to, std::move(payload), how, as);
+    case Via::old:
+      // A probe is for nodes that answer one.
+      if (how && how->probe) return send_ours(to, std::move(payload), how, as);
+      return send_old(to, payload, how.has_value(), as);
+    case Via::undecided:
+      break;
+  }
+  Undecided::Held held{.message = ++last_foreign,
+                       .to = to,
+                       .payload = std::move(payload),
+                       .acknowledged = std::nullopt,
+                       .expires = now + (how ? how->timeout : limits::acknowledged_timeout)};
+  if (how) held.acknowledged = {.timeout = how->timeout, .is_probe = how->probe};
+  if (!undecided.hold(std::move(held))) {
+    out.drop(DropReason::waiting_full);
+    return std::unexpected(Error::queue_full);
+  }
+  return last_foreign;
+}
+
+Result<MessageId> Engine::Rooms::send_ours(const NodeId& to, Payload payload,
+                                           std::optional<AcknowledgedSend> how,
+                                           std::optional<MessageId> as) {
+  if (how) {
+    const MessageId message = delivery.send(
+        to, std::move(payload), {.timeout = how->timeout, .probe = how->probe}, now, out);
+    if (as) given.emplace(message, *as);
+    return as.value_or(message);
+  }
+  const MessageId message = delivery.send(to, std::move(payload), now, out);
+  if (message == 0) return std::unexpected(Error::queue_full);
+  return as.value_or(message);
+}
+
+Result<MessageId> Engine::Rooms::send_old(const NodeId& to, const Payload& payload,
+                                          bool is_acknowledged, std::optional<MessageId> as) {
+  const auto sent = legacy->send(to, payload, now, out);
+  if (!sent && !as) return std::unexpected(sent.error());
+  const MessageId message = as ? *as : ++last_foreign;
+  if (is_acknowledged) {
+    SendResult result{.outcome = SendResult::Outcome::unconfirmed};
+    if (!sent) result = {.outcome = SendResult::Outcome::refused, .error = sent.error()};
+    out.notify(NotifyWish::SendDone{.message = message, .result = result});
+  }
+  return message;
+}
+
+// Somebody is there: by which network the held ones go is known now.
+void Engine::Rooms::decide() {
+  if (undecided.empty() || (table.peers().empty() && !legacy->has_neighbours())) return;
+  for (Undecided::Held& held : undecided.take_all()) {
+    std::optional<AcknowledgedSend> how;
+    if (held.acknowledged) {
+      how = {.timeout = held.acknowledged->timeout, .probe = held.acknowledged->is_probe};
+    }
+    static_cast<void>(send(held.to, std::move(held.payload), how, held.message));
+  }
 }
 
 void Engine::connect(const NodeId& to, TimePoint now) {
-  rooms_->now = now;
-  rooms_->membership.connect(to, now, rooms_->out);
+  Rooms& r = *rooms_;
+  r.now = now;
+  if (r.network_of(to) == Rooms::Via::old) return r.legacy->connect(to, now, r.out);
+  r.membership.connect(to, now, r.out);
 }
 
 void Engine::connect(const Address& address, TimePoint now) {
@@ -400,12 +577,26 @@ void Engine::connect(const Address& address, TimePoint now) {
 
 void Engine::disconnect(const NodeId& peer, TimePoint now) {
   rooms_->now = now;
+  if (rooms_->legacy && rooms_->legacy->disconnect(peer, rooms_->out)) return;
   rooms_->membership.disconnect(peer, now, rooms_->out);
 }
 
 std::uint64_t Engine::trace(const NodeId& to, TimePoint now) {
-  rooms_->now = now;
-  return rooms_->tracer.start(to, now, rooms_->out);
+  Rooms& r = *rooms_;
+  r.now = now;
+  if (r.network_of(to) != Rooms::Via::old) return r.tracer.start(to, now, r.out);
+  // Nobody there answers a trace; whom it would be given to is all that there is to tell.
+  const std::uint64_t trace = ++r.last_foreign;
+  const auto next = r.legacy->way_to(to, now);
+  if (next) {
+    const TraceHop hop{.hop = 1, .id = *next, .is_target = *next == to, .legacy = true};
+    r.out.notify(NotifyWish::Traced{.trace = trace, .hop = hop});
+  }
+  if (next != to) {
+    const TraceHop end{.hop = next ? 2 : 1, .lost = true, .legacy = true};
+    r.out.notify(NotifyWish::Traced{.trace = trace, .hop = end});
+  }
+  return trace;
 }
 
 void Engine::shut_down(TimePoint now) {
@@ -415,9 +606,12 @@ void Engine::shut_down(TimePoint now) {
   r.delivery.abandon_all(now, r.out);
   r.grant_all();  // what was being said is said before the goodbye
   r.links.close_all(CloseReason::shutdown, now, r.out);
+  if (r.legacy) r.legacy->shut_down(r.out);
 }
 
-bool Engine::is_shut_down() const { return rooms_->links.size() == 0; }
+bool Engine::is_shut_down() const {
+  return rooms_->links.size() == 0 && (!rooms_->legacy || rooms_->legacy->links() == 0);
+}
 
 // ---- What is wished ----
 
@@ -428,6 +622,7 @@ void Engine::Rooms::grant_all() {
     }
     membership.settle(now, out);
     delivery.set_connected(membership.is_joined() && !table.peers().empty(), now, out);
+    if (legacy) decide();
   } while (!out.empty());
 }
 
@@ -484,6 +679,51 @@ void Engine::Rooms::grant(SealWish wish) {
   sessions.seal(std::move(wish), key, now, out);
 }
 
+void Engine::Rooms::grant(const LinkUp& up) {
+  membership.handle(up, now, out);
+  // Not if it was turned away.
+  if (legacy && table.find(up.id) != nullptr) {
+    legacy->peer_up(up.id, up.carries_legacy, now, out);
+  }
+}
+
+void Engine::Rooms::grant(const LinkDown& down) {
+  membership.handle(down, now, out);
+  if (legacy && down.last_of) legacy->peer_down(*down.last_of);
+}
+
+// All of it or nothing: half a text is worse than none.
+void Engine::Rooms::grant(const BridgeWish& wish) {
+  const LinkedPeer* const peer = table.find(wish.to);
+  if (peer == nullptr) return out.drop(DropReason::not_open);
+  const std::size_t pieces = wish.text.size() / legacy_piece_bytes(wish.text.size()) + 1;
+  const std::size_t bytes = wish.text.size() + pieces * (frame_header_bytes + 1);
+  if (!links.has_room(peer->link, bytes, false)) return out.drop(DropReason::queue_full);
+  Bytes body;
+  for (BytesView rest = wish.text; !rest.empty();) {
+    const std::size_t size = legacy_piece_bytes(rest.size());
+    body.clear();
+    encode_legacy(LegacyPiece{.is_last = size == rest.size(), .text = rest.first(size)}, body);
+    append_frame(FrameKind::legacy, body,
+                 *links.batch_for(peer->link, frame_header_bytes + body.size()));
+    ++out.stats().frames_out;
+    rest = rest.subspan(size);
+  }
+}
+
+void Engine::Rooms::grant(PeerFrameWish wish) {
+  const LinkedPeer* const peer = table.find(wish.to);
+  if (peer == nullptr) return out.drop(DropReason::not_open);
+  links.send(FrameWish{peer->link, wish.kind, std::move(wish.body)}, out);
+}
+
+void Engine::Rooms::grant(NotifyWish wish) {
+  if (auto* const done = std::get_if<NotifyWish::SendDone>(&wish.event); done && !given.empty()) {
+    if (const auto as = given.extract(done->message)) done->message = as.mapped();
+  }
+  actions.push(Notify{std::move(wish.event)});
+}
+
 void Engine::Rooms::grant(const DialWish& wish) {
   if (wish.probe) probes.insert(wish.dial);
   actions.push(Dial{.dial = wish.dial, .address = wish.address});
@@ -502,14 +742,25 @@ std::optional<Action> Engine::next_action() {
       if (outgoing->then_close) r.actions.push(CloseLink{outgoing->link, *outgoing->then_close});
     }
   }
+  if (r.actions.empty() && r.legacy) {
+    if (auto outgoing = r.legacy->next_outgoing(r.now)) {
+      if (outgoing->has_text) {
+        r.out.stats().bytes_out += outgoing->text.size();
+        r.actions.push(Transmit{outgoing->link, std::move(outgoing->text), true});
+      }
+      if (outgoing->then_close) r.actions.push(CloseLink{outgoing->link, *outgoing->then_close});
+    }
+  }
   if (r.actions.empty()) return std::nullopt;
   return r.actions.pop();
 }
 
 TimePoint Engine::next_wake() const {
   const Rooms& r = *rooms_;
-  return std::min({r.links.next_wake(), r.tracer.next_wake(), r.membership.next_wake(),
-                   r.sessions.next_wake(), r.delivery.next_wake(), r.auditor.next_wake()});
+  const TimePoint next =
+      std::min({r.links.next_wake(), r.tracer.next_wake(), r.membership.next_wake(),
+                r.sessions.next_wake(), r.delivery.next_wake(), r.auditor.next_wake()});
+  return r.legacy ? std::min({next, r.legacy->next_wake(), r.undecided.next_wake()}) : next;
 }
 
 // ---- What there is ----
@@ -539,13 +790,16 @@ std::vector<Peer> Engine::peers(TimePoint now) const {
   rooms_->now = now;
   std::vector<Peer> peers;
   for (const LinkedPeer& peer : rooms_->table.peers()) peers.push_back(rooms_->describe(peer));
+  if (rooms_->legacy) {
+    for (Peer& peer : rooms_->legacy->peers(now)) peers.push_back(std::move(peer));
+  }
   return peers;
 }
 
 std::optional<Peer> Engine::peer(const NodeId& id, TimePoint now) const {
   rooms_->now = now;
   const LinkedPeer* const peer = rooms_->table.find(id);
-  if (peer == nullptr) return std::nullopt;
+  if (peer == nullptr) return rooms_->legacy ? rooms_->legacy->peer(id, now) : std::nullopt;
   return rooms_->describe(*peer);
 }
 
@@ -559,6 +813,12 @@ Stats Engine::stats() const {
   stats.queued_bytes = r.links.queued_bytes();
   stats.waiting = r.delivery.waiting() + r.sessions.waiting();
   stats.joined = r.membership.is_joined();
+  if (r.legacy) {
+    stats.legacy_links = r.legacy->links();
+    stats.legacy_bridges = r.legacy->bridges();
+    stats.queued_bytes += r.legacy->queued_bytes();
+    stats.waiting += r.legacy->waiting() + r.undecided.size();
+  }
   return stats;
 }
 

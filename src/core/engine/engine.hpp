@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -58,6 +59,7 @@ struct EngineOptions {
   Duration ping_after = limits::ping_after;
   Duration link_dead_after = limits::link_dead_after;
   std::int64_t unix_ms_at_zero = 0;  ///< the wall clock, in ms since 1970, at TimePoint{}
+  bool legacy = false;               ///< a member of networks of npm peer-relay 0.0.2, too
   std::shared_ptr<ContactPool> contact_pool = {};  ///< may be null
 };
 
@@ -88,12 +90,14 @@ struct LinkOrigin {
   std::string remote;          ///< URL dialed or "ip:port", for people
   std::string remote_host;     ///< the other side's IP address, in text
   Bytes channel_binding;       ///< for the handshake's prologue; empty but for WebRTC
+  bool may_be_old = false;     ///< dialed by us, and whoever answered does not say it is one of us
 };
 
 // Actions.
 struct Transmit {
   LinkId link{};
-  Bytes batch;  ///< one whole message; the buffer may come back by recycle()
+  Bytes batch;           ///< one whole message; the buffer may come back by recycle()
+  bool is_text = false;  ///< for an old node
 };
 struct Dial {
   DialId dial{};
@@ -125,6 +129,8 @@ class Engine {
   void link_opened(LinkId link, LinkOrigin origin, TimePoint now);
   /// One message of the link; opened in place, not kept.
   void link_received(LinkId link, MutableBytes message, TimePoint now);
+  /// The same of a text message, which is what old nodes send.
+  void link_received_text(LinkId link, std::string_view text, TimePoint now);
   /// All that was transmitted on the link has been taken by the operating system.
   void link_writable(LinkId link, TimePoint now);
   /// Also follows a CloseLink. Unknown links are ignored.

@@ -23,13 +23,12 @@
 
 #include "peer_relay/bytes.hpp"
 #include "peer_relay/events.hpp"
+#include "peer_relay/limits.hpp"
 #include "peer_relay/node_id.hpp"
 
 namespace peer_relay::legacy {
 
-/// One text of a link. 64 KiB of bytes are up to 260 KiB as the old network spells them; the same
-/// again for applications that send large JSON. Old nodes take 100 MiB.
-inline constexpr std::size_t text_bytes_max = 512 << 10;
+inline constexpr std::size_t text_bytes_max = limits::legacy_text_bytes_max;
 
 /// Objects and arrays within each other. Old nodes die of 200,000.
 inline constexpr std::size_t depth_max = 128;

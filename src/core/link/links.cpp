@@ -96,6 +96,7 @@ struct Links::Opening {
   Bytes contact;
   std::string observed_host;
   bool is_needed = false;  ///< by the other side
+  bool carries_legacy = false;
 };
 
 /// Batches in the making, plain: the last, and the full ones before it.
@@ -313,6 +314,7 @@ bool Links::accept_introduction(PeerLink& link, BytesView payload) {
   link.names.set(remote, host, introduction->agent);
   link.opening->key = introduction->key;
   link.opening->is_needed = (introduction->features & feature_needs_link) != 0;
+  link.opening->carries_legacy = (introduction->features & feature_legacy) != 0;
   link.opening->observed_host = introduction->observed_host;
   link.opening->contact.assign(introduction->contact.begin(), introduction->contact.end());
   return true;
@@ -324,7 +326,8 @@ Bytes Links::introduction(const PeerLink& link) const {
       present_ != nullptr ? present_(present_context_, peer, link.names.host()) : Presentation{};
   Bytes payload;
   encode_introduction({.key = self_.keys.public_key,
-                       .features = feature_relays | (own.is_needed ? feature_needs_link : 0u),
+                       .features = feature_relays | (own.is_needed ? feature_needs_link : 0u) |
+                                   (options_.carries_legacy ? feature_legacy : 0u),
                        .agent = options_.agent,
                        .observed_host = link.names.host(),
                        .contact = own.contact},
@@ -366,7 +369,8 @@ void Links::come_up(PeerLink& link, TimePoint now, Outbox& out) {
                     .remote_host = std::string{link.names.host()},
                     .observed_host = std::move(opening.observed_host),
                     .contact = std::move(opening.contact),
-                    .is_needed = opening.is_needed});
+                    .is_needed = opening.is_needed,
+                    .carries_legacy = opening.carries_legacy});
   }
   // Our last message may still wait for the channel.
   if (!link.has_message()) link.opening.reset();
@@ -571,6 +575,19 @@ void Links::closed(LinkId id, CloseReason reason, Outbox& out) {
                       .reason = truth});
   }
   links_.erase(at);
+}
+
+std::optional<LinkStart> Links::hand_over(LinkId id) {
+  const auto at = links_.find(id);
+  if (at == links_.end() || at->second.stage != Stage::hello_awaited) return std::nullopt;
+  PeerLink& link = at->second;
+  end_handshake(link);
+  LinkStart start{.dial = std::nullopt,
+                  .remote = std::string{link.names.remote()},
+                  .remote_host = std::string{link.names.host()},
+                  .channel_binding = {}};
+  links_.erase(at);
+  return start;
 }
 
 // ---- Leaving ----

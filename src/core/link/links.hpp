@@ -71,6 +71,7 @@ class Links {
     Duration link_dead_after = limits::link_dead_after;
     std::uint64_t relay_bytes_per_second = 0;
     std::uint64_t relay_frames_per_second = 0;
+    bool carries_legacy = false;  ///< said in handshakes
   };
 
   /// `self` and `crypto` outlive the links.
@@ -102,6 +103,10 @@ class Links {
 
   void writable(LinkId link);
   void closed(LinkId link, CloseReason reason, Outbox& out);
+
+  /// A link that the other side dialed, and on which nothing was said yet: it is forgotten here, to
+  /// be another room's. Nothing for any other link.
+  std::optional<LinkStart> hand_over(LinkId link);
 
   // ---- From the engine ----------------------------------------------------------------------
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "core/wire/legacy.hpp"
 
 namespace peer_relay {
 
@@ -19,7 +20,12 @@ constexpr Duration calm_after = std::chrono::seconds{30};
 
 Membership::Membership(const Identity& self, Table& table, Crypto& crypto, Random random,
                        Options options)
-    : self_(self), table_(table), crypto_(crypto), random_(random), options_(std::move(options)) {
+    : self_(self),
+      table_(table),
+      crypto_(crypto),
+      random_(random),
+      options_(std::move(options)),
+      kin_(limits::legacy_kin_max) {
   for (const Bytes& encoded : options_.cached_contacts) {
     // Expired records will do: whoever answers there proves himself.
     if (auto contact = prove_contact(encoded, options_.network, 0, crypto_)) {
@@ -79,6 +85,8 @@ void Membership::handle(const LinkUp& up, TimePoint now, Outbox& out) {
                                  .dialed = up.dial.has_value(),
                                  .is_local = is_local,
                                  .is_needed = up.is_needed,
+                                 .is_kin = options_.carries_legacy && up.carries_legacy &&
+                                           linked_kin() < limits::legacy_kin_links,
                                  .since = now,
                                  .contact = is_own_record ? contact : nullptr});
   PEER_RELAY_ASSERT(added);
@@ -256,7 +264,7 @@ const LinkedPeer* Membership::newest_of_fullest_bucket(const NodeId& newcomer, M
   const LinkedPeer* least = nullptr;
   std::size_t fullest = 1;
   for (const LinkedPeer& peer : table_.peers()) {
-    if (!peer.relays || peer.kept || peer.id == newcomer) continue;
+    if (!peer.relays || peer.kept || peer.is_kin || peer.id == newcomer) continue;
     const std::size_t in_bucket = table_.relays_in_bucket(common_prefix_bits(self_.id, peer.id));
     if (in_bucket < std::max<std::size_t>(fullest, 2) || !may_go(peer)) continue;
     if (least == nullptr || in_bucket > fullest || peer.since > least->since) {
@@ -321,6 +329,7 @@ ContactPtr Membership::prove(BytesView encoded, TimePoint now, Outbox& out) {
   }
   if (ContactPtr known = table_.contact(id);
       known != nullptr && std::ranges::equal(known->encoded, encoded)) {
+    note_kin(known);
     return known;
   }
   if (!proofs_.take(1, now)) {
@@ -329,12 +338,16 @@ ContactPtr Membership::prove(BytesView encoded, TimePoint now, Outbox& out) {
   }
   const std::uint64_t unix_seconds = unix_ms(now) / 1000;
   if (proven != nullptr) {
-    if (is_timely(proven->expiry, unix_seconds)) return proven;
+    if (is_timely(proven->expiry, unix_seconds)) {
+      note_kin(proven);
+      return proven;
+    }
     out.drop(DropReason::contact_expired);
     return nullptr;
   }
   auto contact = prove_contact(encoded, options_.network, unix_seconds, crypto_);
   if (contact) {
+    note_kin(*contact);
     if (pool != nullptr) pool->keep(options_.network, *contact);
     return std::move(*contact);
   }
@@ -409,6 +422,13 @@ ContactViews Membership::views_for(const NodeId& target, const NodeId& reader, b
   keep = table_.closest_contacts(target, accomplices_ ? table_.peers().size() : count + 1, true);
   if (accomplices_) {
     std::erase_if(keep, [this](const ContactPtr& contact) { return !accomplices_(contact->id); });
+  }
+  // Where they all ask for each other, they hear of each other.
+  if (target == legacy_meeting_place) {
+    for (const auto& [id, contact] : kin_) {
+      std::erase(keep, contact);
+      keep.insert(keep.begin(), contact);
+    }
   }
   ContactViews views;
   for (const ContactPtr& contact : keep) {
@@ -508,6 +528,8 @@ bool Membership::handle(const LookupAnswer& answer, TimePoint now, Outbox& out) 
     case Question::connect:
       connect_as_answered(asked.target, answer, now, out);
       break;
+    case Question::kin:
+      break;
   }
   return true;
 }
@@ -575,7 +597,7 @@ void Membership::end_connect(const NodeId& to, std::optional<Error> error, Outbo
 bool Membership::needs_link_to(const NodeId& id) const {
   const bool would_be_first = relays() && table_.relays() > 0 &&
                               table_.relays_in_bucket(common_prefix_bits(self_.id, id)) == 0;
-  return would_be_first || is_asked_for(id);
+  return would_be_first || is_asked_for(id) || is_wanted_kin(id);
 }
 
 std::optional<NodeId> Membership::home() const {

@@ -48,6 +48,7 @@ class Membership {
     std::vector<Bytes> cached_contacts;
     Limits limits;
     std::int64_t unix_ms_at_zero = 0;
+    bool carries_legacy = false;  ///< old messages: said in our record, and links to our like kept
     std::shared_ptr<ContactPool> pool{};  ///< of all nodes of the process; may be null
   };
 
@@ -68,6 +69,20 @@ class Membership {
   void handle(const LinkMoved& moved);
   void handle(const LinkDown& down, TimePoint now, Outbox& out);
   void dial_failed(DialId dial, DialError error, TimePoint now, Outbox& out);
+
+  // ---- Old nodes (legacy_kin.cpp) ----
+
+  struct HandedOver {
+    Address address;
+    bool is_bootstrap = false;
+  };
+  /// An old node answered that dial: its address is another room's from now on. Nothing if the dial
+  /// was for a certain node, which then is not there.
+  std::optional<HandedOver> hand_over(DialId dial, TimePoint now, Outbox& out);
+  /// And back: a node of ours answers there now.
+  void add_bootstrap(const Address& address);
+  /// Where others can dial us; empty if they can't.
+  std::string own_url() const;
 
   // ---- From peers ----
 
@@ -122,7 +137,7 @@ class Membership {
     NodeId asker{};             // with probe
     std::uint32_t token = 0;    // with probe
   };
-  enum class Question : std::uint8_t { self, bucket, connect };
+  enum class Question : std::uint8_t { self, bucket, connect, kin };
   struct Asking {
     Question question = Question::bucket;
     NodeId target{};
@@ -191,6 +206,12 @@ class Membership {
   void end_connect(const NodeId& to, std::optional<Error> error, Outbox& out);
   void arm(TimePoint now);
 
+  // Peers that carry old messages as we do.
+  void note_kin(const ContactPtr& contact);
+  bool is_wanted_kin(const NodeId& id) const;
+  std::size_t linked_kin() const;
+  void want_kin(TimePoint now, Outbox& out);
+
   // Our own address and record.
   void consider_observed(const LinkUp& up, TimePoint now, Outbox& out);
   void sign_records(TimePoint now);
@@ -237,6 +258,9 @@ class Membership {
   TokenBucket proofs_{limits::proofs_per_second, limits::proofs_per_second};
 
   TokenBucket answers_{limits::lookup_answers_per_second, limits::lookup_answers_per_second};
+
+  LruMap<NodeId, ContactPtr> kin_;  // who carries old messages, by a record that says so
+  TimePoint kin_lookup_at_{};
 
   std::vector<Voucher> vouchers_;  // at most vouchers_max, oldest go
   std::optional<std::uint32_t> dial_back_token_;

@@ -79,11 +79,12 @@ void Membership::handle(const DialBack& request, const NodeId& from, std::string
 
 Bytes Membership::signed_record(const std::vector<Address>& addresses, TimePoint now) const {
   ContactRecord record{.key = self_.keys.public_key,
-                       .transports = 0,
+                       .transports = {},
                        .sequence = unix_ms(now),
                        .expiry = 0,
                        .addresses = addresses,
                        .signature = {}};
+  if (options_.carries_legacy) record.transports = contact_legacy;
   const auto lifetime =
       std::chrono::duration_cast<std::chrono::seconds>(limits::contact_lifetime).count();
   record.expiry = record.sequence / 1000 + static_cast<std::uint64_t>(lifetime);

@@ -55,6 +55,7 @@ void Membership::settle(TimePoint now, Outbox& out) {
     }
     if (want_siblings(now, out)) want_fingers(now, out);
     judge_joined(now, out);
+    want_kin(now, out);
   }
   arm(now);
 }
@@ -320,6 +321,9 @@ void Membership::arm(TimePoint now) {
     if (bootstrap_at_ > now) next = std::min(next, bootstrap_at_);  // else dials are under way
   } else if (!joined_) {
     next = std::min(next, join_deadline_);
+  }
+  if (options_.carries_legacy && joined_ && !table_.peers().empty() && kin_lookup_at_ > now) {
+    next = std::min(next, kin_lookup_at_);
   }
   for (const auto& [nonce, asking] : lookups_) next = std::min(next, asking.deadline);
   for (const Connecting& connecting : connects_) next = std::min(next, connecting.deadline);

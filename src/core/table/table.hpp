@@ -31,6 +31,7 @@ struct LinkedPeer {
   bool is_local = false;   ///< on this machine
   bool is_needed = false;  ///< it dialed us, and said that no other would do
   bool suspect = false;    ///< seems to pass on nothing (route/auditor.hpp)
+  bool is_kin = false;     ///< carries old messages as we do
   TimePoint since{};
   ContactPtr contact;  ///< may be null
 };

@@ -16,6 +16,7 @@ namespace peer_relay {
 
 enum ContactTransport : std::uint8_t {
   contact_webrtc = 1u << 0,  ///< can be linked by signalling through the overlay
+  contact_legacy = 1u << 1,  ///< no transport: carries messages of npm peer-relay 0.0.2
 };
 
 // 1B version (1) | 32B Ed25519 public key | 1B transports | 8B sequence | 8B expiry

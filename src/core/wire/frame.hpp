@@ -20,6 +20,7 @@ enum class FrameKind : std::uint8_t {
   goodbye = 0x05,           ///< 1B CloseReason; the sender's last frame
   dial_back = 0x06,         ///< please try whether I can be dialed: overlay.hpp
   dial_back_result = 0x07,  ///< overlay.hpp
+  legacy = 0x09,            ///< of the old network, between two that carry it: legacy.hpp
   // 0x08 (MULTI: one envelope to many) and 0x10 to 0x14 (STREAM_*) are set aside.
 };
 

@@ -79,6 +79,7 @@ enum Feature : std::uint32_t {
   /// Of a dialer: it has no other link into that bucket, so without this one its way to everybody
   /// there ends; or its application asked for this one.
   feature_needs_link = 1u << 1,
+  feature_legacy = 1u << 2,  ///< carries messages of npm peer-relay 0.0.2: wire/legacy.hpp
 };
 
 Decoded<Introduction> decode_introduction(BytesView payload);

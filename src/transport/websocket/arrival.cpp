@@ -192,6 +192,7 @@ Awaitable<void> welcome(std::shared_ptr<Context> context, std::unique_ptr<Stream
   arrival.stream->set_option(
       beast::websocket::stream_base::decorator([](beast::websocket::response_type& response) {
         response.set(http::field::server, "peer-relay");
+        response.set(who_header, who_value);
       }));
   const std::optional<CloseReason> failure = co_await upgrade(arrival);
   if (context->sink == nullptr) co_return;

@@ -59,10 +59,15 @@ Awaitable<void> accept_all(std::shared_ptr<Context> context);
 /// Dials, and tells the sink what came of it (departure.cpp).
 Awaitable<void> dial(std::shared_ptr<Context> context, Address address, DialId dial);
 
+/// What our listeners put in their answer to an upgrade, and old nodes do not. Proxies pass it on.
+inline constexpr const char* who_header = "Peer-Relay";
+inline constexpr const char* who_value = "1";
+
 /// Where a link leads to.
 struct Remote {
-  std::string name;  ///< the URL that was dialed, or "ip:port"
-  std::string host;  ///< the IP address
+  std::string name;         ///< the URL that was dialed, or "ip:port"
+  std::string host;         ///< the IP address
+  bool may_be_old = false;  ///< dialed, and it did not say that it is one of ours
 };
 Remote remote_of(const tcp::endpoint& endpoint);
 

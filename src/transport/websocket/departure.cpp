@@ -82,7 +82,8 @@ std::string host_header(const Address& address) {
 }
 
 template <class Next>
-Awaitable<std::optional<Failure>> upgrade(Departure& departure, Stream<Next>& stream) {
+Awaitable<std::optional<Failure>> upgrade(Departure& departure, Stream<Next>& stream,
+                                          bool& may_be_old) {
   departure.attempt.set_deadline(departure.deadline);
   error_code ignored;
   socket_of(stream).set_option(tcp::no_delay(true), ignored);
@@ -102,7 +103,16 @@ Awaitable<std::optional<Failure>> upgrade(Departure& departure, Stream<Next>& st
   beast::websocket::response_type response;
   const auto [error] = co_await stream.async_handshake(response, host_header(departure.address),
                                                        departure.address.path, as_values);
-  if (!error && socket_of(stream).is_open()) co_return std::nullopt;
+  if (!error && socket_of(stream).is_open()) {
+    may_be_old = response.find(who_header) == response.end();
+    // What we would say first ends an old node, so it is not said.
+    if (may_be_old && departure.context->options.old_text_bytes_max == 0) {
+      co_return failed_by(departure, DialError::upgrade_refused,
+                          "it does not say that it is a node of this kind; for one of npm "
+                          "peer-relay 0.0.2 start with --legacy");
+    }
+    co_return std::nullopt;
+  }
   if (error == beast::websocket::error::upgrade_declined) {
     co_return failed_by(departure, DialError::upgrade_refused,
                         fmt::format("it answered HTTP {} {}", response.result_int(),
@@ -131,10 +141,12 @@ Awaitable<std::optional<Failure>> depart(Departure& departure, std::unique_ptr<S
   if (auto failure = co_await connect(departure, socket_of(*stream))) co_return failure;
   error_code error;
   const tcp::endpoint endpoint = socket_of(*stream).remote_endpoint(error);
-  if (auto failure = co_await upgrade(departure, *stream)) co_return failure;
+  bool may_be_old = false;
+  if (auto failure = co_await upgrade(departure, *stream, may_be_old)) co_return failure;
   departure.attempt.watch_nothing();
   Remote remote = remote_of(endpoint);
   remote.name = departure.address.to_string();
+  remote.may_be_old = may_be_old;
   if (departure.context->sink != nullptr) {
     open_link(departure.context, std::move(stream), std::move(remote), dial);
   }

@@ -77,7 +77,8 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
         timer_(context_->io.get_executor()) {
     stream_->binary(true);
     stream_->auto_fragment(false);
-    stream_->read_message_max(limits::batch_bytes_max);
+    // With old nodes around the bound depends on the kind of message: see on_read().
+    stream_->read_message_max(takes_text() ? 0 : limits::batch_bytes_max);
     stream_->write_buffer_bytes(write_buffer_bytes_);
   }
 
@@ -85,10 +86,10 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
     if (state_ == State::open) read();
   }
 
-  void send(Bytes message) {
+  void send(Bytes message, bool is_text) {
     if (state_ != State::open) return recycle(std::move(message));
     queued_bytes_ += message.size();
-    queue_.push(std::move(message));
+    queue_.push({std::move(message), is_text});
     // What a failed read left behind would keep this message for ever.
     if (!stream_->is_open()) return fail(failure_of_read());
     if (!writing_) write();
@@ -114,6 +115,11 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
  private:
   using Self = boost::intrusive_ptr<Core>;
 
+  struct Message {
+    Bytes bytes;
+    bool is_text = false;
+  };
+
   enum class State : std::uint8_t {
     open,
     draining,  // sends what is queued, drops what comes in
@@ -137,11 +143,27 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
     filled_ += bytes;
     if (stream_->is_message_done()) {
       deliver();
-    } else if (filled_ == small_.size() && large_.empty()) {
-      large_ = context_->read_buffers.take();
-      std::copy(small_.begin(), small_.end(), large_.begin());
+    } else if (filled_ == (large_.empty() ? small_.size() : large_.size())) {
+      make_room();
     }
     if (state_ == State::open || state_ == State::draining) read();
+  }
+
+  bool takes_text() const { return context_->options.old_text_bytes_max > 0; }
+
+  /// For the rest of a message that is longer than what we have for it.
+  void make_room() {
+    if (large_.empty()) {
+      large_ = context_->read_buffers.take();
+      std::copy(small_.begin(), small_.end(), large_.begin());
+    } else if (!stream_->got_text()) {
+      fail(CloseReason::protocol_error);
+    } else if (filled_ < context_->options.old_text_bytes_max) {
+      large_.resize(std::min(2 * large_.size(), context_->options.old_text_bytes_max));
+    } else {
+      is_overlong_ = true;
+      filled_ = 0;  // what follows is read over it
+    }
   }
 
   void on_read_failed(error_code error) {
@@ -152,13 +174,16 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
   void deliver() {
     const MutableBytes message{large_.empty() ? small_.data() : large_.data(), filled_};
     filled_ = 0;
+    const bool is_overlong = std::exchange(is_overlong_, false);
     if (state_ == State::open && context_->sink != nullptr) {
-      if (stream_->got_text()) {
-        // Here the ancestors' wires will hook in: a link whose first message is text is one of
-        // theirs.
-        close(CloseReason::protocol_error);
-      } else {
+      if (is_overlong) {
+        context_->sink->text_too_long();
+      } else if (!stream_->got_text()) {
         context_->sink->link_received(id_, message);
+      } else if (takes_text()) {
+        context_->sink->link_received_text(id_, message);
+      } else {
+        close(CloseReason::protocol_error);
       }
     }
     if (!large_.empty()) context_->read_buffers.give_back(std::exchange(large_, {}));
@@ -166,8 +191,9 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
 
   void write() {
     writing_ = true;
-    const Bytes& message = queue_.front();
+    const Bytes& message = queue_.front().bytes;
     fit_write_buffer(message.size());
+    stream_->text(queue_.front().is_text);
     stream_->async_write(asio::buffer(message), [self = Self{this}](error_code error, std::size_t) {
       self->on_written(error);
     });
@@ -184,7 +210,7 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
 
   void on_written(error_code error) {
     writing_ = false;
-    Bytes sent = queue_.pop();
+    Bytes sent = queue_.pop().bytes;
     queued_bytes_ -= sent.size();
     recycle(std::move(sent));
     if (state_ == State::closed) return end_if_idle();
@@ -243,7 +269,7 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
     timer_.cancel();
     // Handlers that never ran hold us, and the stream holds them.
     stream_ = nullptr;
-    while (!queue_.empty()) recycle(queue_.pop());
+    while (!queue_.empty()) recycle(queue_.pop().bytes);
     queued_bytes_ = 0;
     if (!large_.empty()) context_->read_buffers.give_back(std::exchange(large_, {}));
     if (!abandoned_ && context_->sink != nullptr) context_->sink->link_closed(id_, *reason_);
@@ -257,7 +283,7 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
   LinkId id_;
   std::unique_ptr<Stream<Next>> stream_;
   Timer timer_;
-  Ring<Bytes> queue_;  // bounded by the engine, which stops at its budget of bytes
+  Ring<Message> queue_;  // bounded by the engine, which stops at its budget of bytes
   std::size_t queued_bytes_ = 0;
   std::size_t filled_ = 0;  // of the message that is being read
   std::size_t write_buffer_bytes_ = small_write_bytes;
@@ -269,6 +295,7 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
   bool writing_ = false;
   bool saying_goodbye_ = false;
   bool abandoned_ = false;
+  bool is_overlong_ = false;  // the text that is being read
   Bytes large_;  // for the rest of a message that does not fit below, and only as long as that
   std::array<std::uint8_t, small_read_bytes> small_;
 };
@@ -276,20 +303,23 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
 template <class Next>
 class WebSocketLink final : public Link {
  public:
-  WebSocketLink(boost::intrusive_ptr<Core<Next>> core, std::string remote)
-      : core_(std::move(core)), remote_(std::move(remote)) {}
+  WebSocketLink(boost::intrusive_ptr<Core<Next>> core, std::string remote, bool may_be_old)
+      : core_(std::move(core)), remote_(std::move(remote)), may_be_old_(may_be_old) {}
   ~WebSocketLink() override { core_->abandon(); }
   WebSocketLink(const WebSocketLink&) = delete;
   WebSocketLink& operator=(const WebSocketLink&) = delete;
 
-  void send(Bytes batch) override { core_->send(std::move(batch)); }
+  void send(Bytes batch) override { core_->send(std::move(batch), false); }
+  void send_text(Bytes text) override { core_->send(std::move(text), true); }
   std::size_t queued_bytes() const override { return core_->queued_bytes(); }
   void close(CloseReason reason) override { core_->close(reason); }
   const std::string& remote() const override { return remote_; }
+  bool may_be_old() const override { return may_be_old_; }
 
  private:
   boost::intrusive_ptr<Core<Next>> core_;
   std::string remote_;
+  bool may_be_old_;
 };
 
 }  // namespace
@@ -300,7 +330,8 @@ void open_link(const std::shared_ptr<Context>& context, std::unique_ptr<Stream<N
   LinkSink& sink = *context->sink;
   const LinkId id = sink.next_link_id();
   const boost::intrusive_ptr core{new Core<Next>(context, id, std::move(stream))};
-  auto link = std::make_unique<WebSocketLink<Next>>(core, std::move(remote.name));
+  auto link =
+      std::make_unique<WebSocketLink<Next>>(core, std::move(remote.name), remote.may_be_old);
   sink.link_opened(id, std::move(link), dial, remote.host);
   core->start();
 }

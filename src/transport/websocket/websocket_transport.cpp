@@ -51,7 +51,9 @@ Bytes ReadBuffers::take() {
 }
 
 void ReadBuffers::give_back(Bytes buffer) {
-  if (free_.size() < kept_max) free_.push_back(std::move(buffer));
+  // Those that had to grow for a long text are not kept.
+  if (free_.size() < kept_max && buffer.size() == limits::batch_bytes_max)
+    free_.push_back(std::move(buffer));
 }
 
 Remote remote_of(const tcp::endpoint& endpoint) {
@@ -63,7 +65,7 @@ Remote remote_of(const tcp::endpoint& endpoint) {
   std::string name = address.is_v6() ? fmt::format("[{}]:{}", host, endpoint.port())
                                      : fmt::format("{}:{}", host, endpoint.port());
   host.resize(std::min(host.size(), host.find('%')));  // the scope means nothing to others
-  return {std::move(name), std::move(host)};
+  return {.name = std::move(name), .host = std::move(host)};
 }
 
 }  // namespace websocket

@@ -9,8 +9,10 @@
 // each remote host, and a deadline on each; the newest loses. An open link has no deadline here:
 // the engine keeps those.
 //
-// Text messages end a link as a protocol error, until the ancestors' wires (protocol §7) are
-// spoken: see deliver() in link.cpp.
+// Our listeners say what they are in a header of their answer to the upgrade (protocol §3). So a
+// dialer knows an old node by its silence there, before it has said anything that would end it.
+// Text messages are old nodes' speech; without
+// `old_text_bytes_max` they end a link as a protocol error.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +43,9 @@ struct WebSocketOptions {
   std::vector<std::string> origins = {};  ///< empty: any; else those whose pages may connect
   std::optional<TlsFiles> tls = {};       ///< listens as wss://
   std::string tls_ca_file = {};           ///< empty: the system's store
+  /// Takes text messages, of at most so many bytes, and links to listeners that do not say that
+  /// they are ours; 0 does neither.
+  std::size_t old_text_bytes_max = 0;
 };
 
 class WebSocketTransport final : public Transport {
