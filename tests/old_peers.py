@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""Runs nodes of npm peer-relay 0.0.2, as tests/legacy/old_peers.js holds them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import processes
+from processes import PATIENCE
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+HARNESS = os.path.join(ROOT, "tests", "legacy", "old_peers.js")
+
+
+def modules():
+    """Where the package is: installed by the build beside it, or now."""
+    given = os.environ.get("PEER_RELAY_OLD_MODULES")
+    if given:
+        return given
+    build = os.path.dirname(os.path.abspath(processes.BINARY))
+    command = [sys.executable, "-B", os.path.join(ROOT, "tools", "install_old_peers.py"),
+               os.path.join(build, "legacy")]
+    return subprocess.run(command, check=True, capture_output=True, text=True,
+                          timeout=600).stdout.strip()
+
+
+MODULES = modules()
+
+
+class OldPeers:
+    """One Node.js process, with as many old nodes as it is told to hold."""
+
+    def __init__(self):
+        environment = processes.environment(PEER_RELAY_OLD_MODULES=MODULES)
+        self.process = subprocess.Popen(["node", "--no-deprecation", HARNESS],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, env=environment)
+        self.out = processes.Lines(self.process.stdout)
+        self.err = processes.Lines(self.process.stderr)
+        self._tags = 0
+
+    def tell(self, do, **order):
+        self.process.stdin.write(json.dumps({"do": do, **order}).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def event(self, wanted, timeout=PATIENCE):
+        return json.loads(self.out.wait_for(lambda line: wanted(json.loads(line)), timeout))
+
+    def ask(self, do, timeout=PATIENCE, **order):
+        """For the verbs that answer at once."""
+        self._tags += 1
+        tag = self._tags
+        self.tell(do, tag=tag, **order)
+        return self.event(lambda event: event.get("tag") == tag, timeout)
+
+    def node(self, name, **options):
+        """A new node: its id, and where it listens, if it does."""
+        self.tell("node", name=name, **options)
+        ready = self.event(lambda e: e["event"] == "ready" and e["name"] == name)
+        return ready["id"], ready["url"]
+
+    def neighbours(self, name):
+        return set(self.ask("status")["nodes"][name]["neighbours"])
+
+    def messages(self, name):
+        events = (json.loads(line) for line in self.out.all())
+        return [e for e in events if e["event"] == "message" and e["name"] == name]
+
+    def message(self, name, wanted=lambda event: True, timeout=PATIENCE):
+        return self.event(
+            lambda e: e["event"] == "message" and e["name"] == name and wanted(e), timeout)
+
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def last_words(self):
+        return b"".join(self.err.all()).decode(errors="replace")
+
+    def kill(self):
+        if self.is_alive():
+            self.process.kill()
+        self.process.wait(PATIENCE)
+        self.process.stdin.close()
