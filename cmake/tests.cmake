@@ -76,6 +76,7 @@ endif()
 
 # Real sockets, real processes. Helpers are the files of tests/ that are not called _test.
 file(GLOB_RECURSE system_sources CONFIGURE_DEPENDS tests/*.cpp)
+list(FILTER system_sources EXCLUDE REGEX "_main\\.cpp$")
 if(system_sources AND TARGET peer_relay)
   add_test_program(system SOURCES ${system_sources} TIMEOUT 600
     LINK peer_relay peer_relay_boost fmt::fmt nlohmann_json::nlohmann_json PkgConfig::libsodium)
@@ -87,6 +88,26 @@ endif()
 
 find_package(Python3 COMPONENTS Interpreter REQUIRED)
 
+# Helpers of the tests against npm peer-relay 0.0.2, and that package itself: without it they fail.
+file(GLOB legacy_mains CONFIGURE_DEPENDS tests/legacy/*_main.cpp)
+foreach(file IN LISTS legacy_mains)
+  cmake_path(GET file STEM name)
+  string(REGEX REPLACE "_main$" "" name ${name})
+  add_executable(legacy_${name} ${file})
+  target_link_libraries(legacy_${name} PRIVATE peer_relay nlohmann_json::nlohmann_json)
+  target_include_directories(legacy_${name} PRIVATE src)
+  set_target_properties(legacy_${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  if(TARGET test_system)
+    add_dependencies(test_system legacy_${name})
+  endif()
+endforeach()
+add_test(NAME system.install_old_peers
+  COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/install_old_peers.py
+    ${PROJECT_BINARY_DIR}/legacy)
+set_tests_properties(system.install_old_peers PROPERTIES LABELS system TIMEOUT 600
+  FIXTURES_SETUP old_peers)
+
 # The binary as a user runs it: each file is one test, and prints its own.
 file(GLOB process_tests CONFIGURE_DEPENDS tests/*_test.py)
 if(TARGET peer-relay AND NOT PEER_RELAY_SANITIZE MATCHES thread)
@@ -95,6 +116,9 @@ if(TARGET peer-relay AND NOT PEER_RELAY_SANITIZE MATCHES thread)
     add_test(NAME system.${name} COMMAND ${Python3_EXECUTABLE} -B ${file})
     set_tests_properties(system.${name} PROPERTIES LABELS system TIMEOUT 900 RUN_SERIAL ON
       ENVIRONMENT PEER_RELAY_BINARY=${PROJECT_BINARY_DIR}/peer-relay)
+    if(name MATCHES "^legacy")
+      set_tests_properties(system.${name} PROPERTIES FIXTURES_REQUIRED old_peers)
+    endif()
   endforeach()
 endif()
 

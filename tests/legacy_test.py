@@ -4,13 +4,15 @@
 import json
 import os
 import random
-import sys
+import subprocess
 import unittest
 
 import processes
 from old_peers import OldPeers
 from processes import PATIENCE
+from raw_websocket import RawWebSocket
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SEED = processes.seed()
 
 # Every kind of JSON value, as JavaScript spells it.
@@ -125,6 +127,253 @@ class Lines(TestCase):
                 self.send(ours, sender, value)
                 got = old.message(name, lambda e: e.get("data", ()) == value)
                 self.assertEqual(got["from"], ours.id)
+
+
+class Islands(TestCase):
+    """Old nodes that can dial nobody, behind different ones of ours."""
+
+    def check(self, first, second):
+        old = self.old_peers()
+        a, _ = old.node("a", bootstrap=[first.url])
+        b, _ = old.node("b", bootstrap=[second.url])
+        self.linked(first, a)
+        self.linked(second, b)
+        self.eventually("the two carry for each other",
+                        lambda: all(n.status()["stats"]["legacy_bridges"] for n in (first, second)))
+        for value in VALUES:
+            for name, other, sender, to in (("a", "b", a, b), ("b", "a", b, a)):
+                old.tell("send", name=name, to=to, data=value)
+                got = old.message(other, lambda e: e.get("data", ()) == value and
+                                  type(e.get("data", ())) is type(value))
+                self.assertEqual(got["from"], sender)
+        old.tell("send", name="a", to=second.id, data="to the far one of ours")
+        self.assertIs(self.hears(second, a, "to the far one of ours")["authenticated"], False)
+        self.send(first, b, "from the far one of ours")
+        self.assertEqual(old.message("b", lambda e: e.get("data") == "from the far one of ours")
+                         ["from"], first.id)
+        self.assertGreater(first.status()["stats"]["legacy_bridged"], 0)
+
+    def test_meet_over_a_native_link(self):
+        first = self.ours("first")
+        self.check(first, self.ours("second", bootstrap=[first.url]))
+
+    def test_meet_through_one_of_ours_that_knows_nothing_of_old_nodes(self):
+        between = self.node("between")
+        first = self.ours("first", bootstrap=[between.url])
+        self.check(first, self.ours("second", bootstrap=[between.url]))
+        dropped = between.status()["stats"]["dropped"]
+        self.assertEqual((dropped.get("unknown_frame", 0), dropped.get("malformed", 0)), (0, 0))
+        self.assertEqual(between.status()["stats"]["legacy_received"], 0)
+
+
+class Healing(TestCase):
+    def test_an_old_node_is_killed_and_comes_back_as_another(self):
+        """On the same port, with a new id: within 15 s ours is linked to it, and messages of others
+        find it."""
+        port = processes.free_port()
+        victim = self.old_peers()
+        a, _ = victim.node("a", port=port)
+        ours = self.ours("ours", bootstrap=[f"ws://127.0.0.1:{port}"])
+        old = self.old_peers()
+        b, _ = old.node("b", bootstrap=[ours.url])
+        self.linked(ours, a, b)
+        victim.kill()
+        self.eventually("the loss is noticed", lambda: a not in ours.peers())
+        back = self.old_peers()
+        a, _ = back.node("a", port=port)
+        took = self.eventually("ours is linked again", lambda: a in ours.peers(), timeout=15)
+        old.tell("send", name="b", to=a, data="welcome back")
+        self.assertEqual(back.message("a", timeout=15)["from"], b)
+        back.tell("send", name="a", to=b, data="hello again")
+        self.assertEqual(old.message("b", timeout=15)["from"], a)
+        print(f"linked again {took:.1f} s after it was back", flush=True)
+        self.assertTrue(old.is_alive(), old.last_words())
+
+    def test_ours_waits_for_an_old_node_that_is_not_there_yet(self):
+        port = processes.free_port()
+        ours = self.ours("ours", bootstrap=[f"ws://127.0.0.1:{port}"])
+        waiting = ours.ask({"cmd": "status"})[0]
+        self.assertEqual(waiting["stats"]["legacy_links"], 0)
+        old = self.old_peers()
+        a, _ = old.node("a", port=port)
+        self.linked(ours, a)
+
+
+class Strangers(TestCase):
+    def hostile_lines(self, to, sender):
+        buffer = '{"type":"Buffer","data":[%s]}' % ",".join(map(str, bytes.fromhex(sender)))
+        with open(os.path.join(ROOT, "tests", "legacy", "hostile.txt"), encoding="utf-8") as file:
+            for line in file.read().splitlines():
+                if not line or line.startswith("#"):
+                    continue
+                stage, _, text = line.partition(" ")
+                for word, meaning in (("NEST", "[" * 200_000 + "]" * 200_000), ("BUF", buffer),
+                                      ("TO", to), ("FROM", sender)):
+                    text = text.replace(word, meaning)
+                yield stage, text
+
+    def stranger(self, ours, id, first=None):
+        raw = RawWebSocket(ours.url)
+        self.addCleanup(raw.close)
+        raw.send(first if first is not None else f'"{id}"')
+        return raw
+
+    def test_nothing_that_kills_an_old_node_harms_us_or_is_passed_on(self):
+        ours = self.ours("ours")
+        old = self.old_peers()
+        a, _ = old.node("a", bootstrap=[ours.url])
+        b, _ = old.node("b", bootstrap=[ours.url])
+        self.linked(ours, a, b)
+        chance = random.Random(SEED)
+        sent = 0
+        for to in (ours.id, a, chance.randbytes(20).hex()):
+            id = chance.randbytes(20).hex()
+            raw = self.stranger(ours, id)
+            for stage, text in self.hostile_lines(to, id):
+                sent += 1
+                if stage == "later":
+                    raw.send(text)
+                else:
+                    self.stranger(ours, id, text)
+            # It is open still, and serves.
+            raw.send(json.dumps({"to": a, "from": id, "path": [id], "nonce": str(sent),
+                                 "data": {"type": "user", "data": "fine " + id}}))
+            old.message("a", lambda e: e.get("data") == "fine " + id)
+            raw.close()
+        count = lambda: ours.status()["stats"]["dropped"].get("malformed", 0)
+        self.eventually("each was counted", lambda: count() >= sent)
+        self.assertEqual(count(), sent)
+        self.assertTrue(old.is_alive(), old.last_words())
+        old.tell("send", name="a", to=b, data="still there")
+        self.assertEqual(old.message("b")["from"], a)
+
+    def test_mutations_of_good_messages(self):
+        ours = self.ours("ours")
+        old = self.old_peers()
+        a, _ = old.node("a", bootstrap=[ours.url])
+        self.linked(ours, a)
+        chance = random.Random(SEED)
+        id = chance.randbytes(20).hex()
+        raw = self.stranger(ours, id)
+        for number in range(3000):
+            text = json.dumps({"to": chance.choice([a, ours.id]), "from": id, "path": [id],
+                               "nonce": str(number), "data": chance.choice([
+                                   {"type": "user", "data": [1, {"x": "y"}]},
+                                   {"type": "findPeers", "data": id},
+                                   {"type": "foundPeers", "data": [a, id]},
+                                   {"type": "handshake-offer"},
+                                   {"type": "handshake-answer",
+                                    "data": {"ws": "ws://127.0.0.1:9", "wrtc": False}},
+                                   {"type": "signal", "data": {"sdp": "v=0"}}])})
+            for _ in range(chance.randrange(1, 4)):
+                at = chance.randrange(len(text))
+                text = (text[:at] + chance.choice(["", "}", "{", "]", "[", '"', ",", "null", "7",
+                                                   "\\", "\0", chance.choice(text)]) +
+                        text[at + chance.randrange(2):])
+            raw.send(text)
+        raw.send(json.dumps({"to": a, "from": id, "path": [id], "nonce": "last",
+                             "data": {"type": "user", "data": "the last one"}}))
+        old.message("a", lambda e: e.get("data") == "the last one")
+        self.assertTrue(old.is_alive(), old.last_words())
+
+    def test_odd_frames_and_sizes(self):
+        ours = self.ours("ours")
+        old = self.old_peers()
+        a, _ = old.node("a", bootstrap=[ours.url])
+        self.linked(ours, a)
+        id = random.Random(SEED).randbytes(20).hex()
+
+        def message(nonce, value):
+            return json.dumps({"to": a, "from": id, "path": [id], "nonce": nonce,
+                               "data": {"type": "user", "data": value}})
+
+        raw = self.stranger(ours, id)
+        raw.send(message("long", "x" * 600_000))  # longer than we take: thrown away
+        raw.send(message("long but fine", "y" * 400_000))
+        old.message("a", lambda e: e.get("data") == "y" * 400_000)
+        raw.send(message("binary", "as a binary message"), opcode=2)
+        old.message("a", lambda e: e.get("data") == "as a binary message")
+        text = message("fragments", "in fragments")
+        raw.send(text[:10], fin=False)
+        raw.send(text[10:], opcode=0)
+        old.message("a", lambda e: e.get("data") == "in fragments")
+        for payload, opcode in ((b'"\xff\xfe"', 1), (b"", 3), (b"x" * 70_000, 2)):
+            other = self.stranger(ours, random.Random(opcode).randbytes(20).hex())
+            other.send(payload, opcode=opcode)
+        raw.send(message("after", "after all that"))
+        old.message("a", lambda e: e.get("data") == "after all that")
+        self.assertTrue(old.is_alive(), old.last_words())
+
+    def test_nobody_takes_an_id_of_ours(self):
+        ours = self.ours("ours")
+        friend = self.node("friend", bootstrap=[ours.url])
+        self.linked(ours, friend.id)
+        for claimed in (ours.id, friend.id):
+            raw = self.stranger(ours, claimed)
+            with self.assertRaises((EOFError, ConnectionError)):
+                while True:
+                    opcode, _ = raw.receive()
+                    self.assertEqual(opcode, 8, "nothing is said to one who claims such an id")
+        id = random.Random(SEED).randbytes(20).hex()
+        raw = self.stranger(ours, id)
+        for sender, text in ((friend.id, "a lie"), (id, "the truth")):
+            raw.send(json.dumps({"to": ours.id, "from": sender, "path": [sender],
+                                 "nonce": text, "data": {"type": "user", "data": text}}))
+        self.hears(ours, id, "the truth")
+        heard = [json.loads(line) for line in ours.out.all()]
+        self.assertNotIn("a lie", [event.get("msg") for event in heard])
+        self.assertEqual(ours.status()["stats"]["dropped"]["forged_source"], 2)
+
+
+class Tap(TestCase):
+    MESSAGES = 10_000
+
+    def test_all_that_we_emit_is_what_an_old_node_can_bear(self):
+        """A busy network of both kinds, with strangers in it: every text that old nodes get from
+        ours is shown to the strict judge."""
+        tap = self.path("tap")
+        open(tap, "w", encoding="utf-8").close()
+        old = self.old_peers()
+        old.tell("tap", file=tap)
+        chance = random.Random(SEED)
+        ours = [self.ours("ours0")]
+        ids = [old.node("old0", port=0, bootstrap=[ours[0].url])[0]]
+        for number in range(1, 4):
+            bootstrap = [chance.choice(ours).url]
+            ours.append(self.ours(f"ours{number}", bootstrap=bootstrap))
+            ids.append(old.node(f"old{number}", port=0, bootstrap=[chance.choice(ours).url])[0])
+        ids.append(old.node("old4", bootstrap=[ours[0].url])[0])  # cannot be dialed
+        everybody = ids + [node.id for node in ours]
+        judge = os.path.join(os.path.dirname(processes.BINARY), "tests", "legacy_judge")
+        raw = self.stranger(ours[0])
+        total = 0
+        for round in range(1, 200):
+            old.tell("send_all", to=everybody, round=round)
+            for node in ours:
+                node.ask(*({"cmd": "send", "to": to, "json": json.dumps([round, chance.random()])}
+                           for to in everybody if to != node.id for _ in range(5)))
+            for _, text in Strangers.hostile_lines(self, chance.choice(everybody), "ab" * 20):
+                raw.send(text)
+            if round == 5:
+                ours[-1].stop()
+            old.event(lambda e: e["event"] == "sent_all" and e["round"] == round)
+            judged = subprocess.run([judge, tap, *(node.id for node in ours)], check=False,
+                                    capture_output=True, text=True, timeout=PATIENCE)
+            self.assertEqual(judged.returncode, 0, judged.stdout[-2000:] + judged.stderr[-2000:])
+            total = int(judged.stdout.split()[0])
+            if total >= self.MESSAGES:
+                break
+            if round == 5:
+                ours.pop()
+        print(f"judged {total} texts of ours: none of them is a fault", flush=True)
+        self.assertGreaterEqual(total, self.MESSAGES)
+        self.assertTrue(old.is_alive(), old.last_words())
+
+    def stranger(self, ours):
+        raw = RawWebSocket(ours.url)
+        self.addCleanup(raw.close)
+        raw.send('"%s"' % ("ab" * 20))
+        return raw
 
 
 class Names(TestCase):

@@ -25,12 +25,13 @@ function tell (event) {
 // Every text that arrives on any link, before the package sees it, with the id that came first.
 const onConnection = WsConnector.prototype._onConnection
 WsConnector.prototype._onConnection = function (ws) {
+  onConnection.call(this, ws)  // takes all listeners away before it adds its own
   let id = null
-  ws.on('message', function (text) {
-    if (id === null) id = Buffer.from(JSON.parse(text), 'hex').toString('hex')
-    if (tapped) fs.writeSync(tapped, JSON.stringify({ id, text: String(text) }) + '\n')
+  ws.prependListener('message', function (text) {
+    const first = id === null
+    if (first) id = Buffer.from(JSON.parse(text), 'hex').toString('hex')
+    if (tapped) fs.writeSync(tapped, JSON.stringify({ id, first, text: String(text) }) + '\n')
   })
-  return onConnection.call(this, ws)
 }
 
 function neighbours (node) {
