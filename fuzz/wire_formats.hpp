@@ -14,6 +14,7 @@
 #include "core/wire/envelope.hpp"
 #include "core/wire/frame.hpp"
 #include "core/wire/hello.hpp"
+#include "core/wire/legacy.hpp"
 #include "core/wire/overlay.hpp"
 #include "core/wire/sealed.hpp"
 #include "peer_relay/bytes.hpp"
@@ -96,6 +97,7 @@ inline constexpr auto formats = [] {
       {"session_unknown", again<decode_session_unknown, encode_session_unknown>},
       {"session_payload", again<decode_session_payload, encode_session_payload>},
       {"content", again<decode_content, encode_content>},
+      {"legacy", again<decode_legacy, encode_legacy>},
   });
 }();
 

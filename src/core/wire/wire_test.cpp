@@ -55,6 +55,8 @@ constexpr Case cases[] = {
     {"content_data_acked", "content", false, 10},
     {"content_probe", "content"},
     {"content_acknowledge", "content"},
+    {"legacy_piece", "legacy", true, 1},
+    {"legacy_neighbours", "legacy", true, 1},
 };
 
 const Format& format_of(const Case& one) {
