@@ -376,6 +376,70 @@ class Tap(TestCase):
         return raw
 
 
+class Datagrams(TestCase):
+    """PeerRelay.Socket of the old package, and ours."""
+
+    def ours_socket(self, port, *bootstrap):
+        program = os.path.join(os.path.dirname(processes.BINARY), "tests", "legacy_datagrams")
+        process = subprocess.Popen([program, str(port), *bootstrap], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, env=processes.environment())
+        self.addCleanup(process.wait, PATIENCE)
+        self.addCleanup(process.kill)
+        process.lines = processes.Lines(process.stdout)
+        ready = json.loads(process.lines.wait_for(lambda line: b'"ready"' in line))
+        return process, ready
+
+    def talk(self, ours, id, old, old_id, name, ports):
+        ours_port, old_port = ports
+        chance = random.Random(SEED)
+        for size in (0, 1, 255, 1200, 9000):
+            data = chance.randbytes(size).hex()
+            old.tell("socket_send", name=name, hex=data, port=ours_port, to=id)
+            got = json.loads(ours.lines.wait_for(
+                lambda line: json.loads(line).get("hex") == data))
+            self.assertEqual((got["address"], got["port"], got["family"], got["size"],
+                              got["authenticated"]),
+                             (old_id, old_port, "peer-relay", size, False))
+            data = chance.randbytes(size).hex()
+            ours.stdin.write(json.dumps({"hex": data, "port": old_port, "to": old_id}).encode() +
+                             b"\n")
+            ours.stdin.flush()
+            got = old.event(lambda e: e["event"] == "datagram" and e["hex"] == data)
+            self.assertEqual(got["rinfo"],
+                             {"address": id, "port": ours_port, "family": "peer-relay"})
+        self.assertTrue(old.is_alive(), old.last_words())
+
+    def test_the_old_one_dials_ours(self):
+        ours, ready = self.ours_socket(22)
+        old = self.old_peers()
+        old.tell("socket", name="s", **{"as": 33}, bootstrap=[ready["url"]])
+        address = old.event(lambda e: e["event"] == "listening")["address"]
+        self.assertEqual((address["port"], address["family"]), (33, "peer-relay"))
+        listening = json.loads(ours.lines.wait_for(lambda line: b'"listening"' in line))
+        self.assertEqual((listening["address"], listening["port"]), (ready["id"], 22))
+        self.talk(ours, ready["id"], old, address["address"], "s", (22, 33))
+        ours.stdin.close()
+        ours.lines.wait_for(lambda line: b'"close"' in line)
+        self.assertEqual(ours.wait(PATIENCE), 0)
+
+    def test_ours_dials_the_old_one(self):
+        old = self.old_peers()
+        old.tell("socket", name="s", **{"as": 33}, port=0)
+        url = old.event(lambda e: e["event"] == "ready")["url"]
+        ours, ready = self.ours_socket(22, url)
+        id = old.event(lambda e: e["event"] == "listening")["address"]["address"]
+        self.talk(ours, ready["id"], old, id, "s", (22, 33))
+
+    def test_a_datagram_crosses_a_relay_of_ours(self):
+        relay = self.ours("relay")
+        old = self.old_peers()
+        old.tell("socket", name="s", **{"as": 33}, bootstrap=[relay.url])
+        id = old.event(lambda e: e["event"] == "listening")["address"]["address"]
+        ours, ready = self.ours_socket(22, relay.url)
+        self.eventually("all are linked", lambda: {ready["id"], id} <= relay.peers())
+        self.talk(ours, ready["id"], old, id, "s", (22, 33))
+
+
 class Names(TestCase):
     def test_peers_and_trace_show_who_is_old(self):
         ours = self.ours("ours")

@@ -67,6 +67,7 @@ class AsioHost final : public Host, private LinkSink {
   void trace(const NodeId& to, TraceCallback hop) override;
   std::vector<Peer> peers() const override;
   Stats stats() const override;
+  void add_ear(const std::weak_ptr<Ear>& ear) override;
   void destroy(std::function<void()> done) override;
   void mute() override { muted_ = true; }
   void release() override;
@@ -117,6 +118,7 @@ class AsioHost final : public Host, private LinkSink {
   void act(Notify&& action);
 
   void settle();
+  std::vector<std::shared_ptr<Ear>> listeners();
   void tell_all();
   void tell(Message&& message);
   void tell(NotifyWish::SendDone&& done);
@@ -161,6 +163,7 @@ class AsioHost final : public Host, private LinkSink {
   using Event = decltype(NotifyWish::event);
   Ring<Event> to_tell_;  // what the engine left in one turn
   bool telling_ = false;
+  std::vector<std::weak_ptr<Ear>> ears_;               // as the application's sockets
   std::string dial_detail_;                            // of the dial that fails in this turn
   std::unordered_map<MessageId, SendCallback> sends_;  // bounded by the engine
   std::multimap<NodeId, ConnectCallback> connects_;    // as the application's calls under way
@@ -503,7 +506,29 @@ void AsioHost::tell_all() {
   telling_ = false;
 }
 
+void AsioHost::add_ear(const std::weak_ptr<Ear>& ear) {
+  if (phase_ != Phase::gone) {
+    ears_.push_back(ear);
+  } else if (const auto late = ear.lock()) {
+    late->gone();
+  }
+}
+
+std::vector<std::shared_ptr<Ear>> AsioHost::listeners() {
+  std::vector<std::shared_ptr<Ear>> out;
+  std::erase_if(ears_, [&](const std::weak_ptr<Ear>& each) {
+    auto ear = each.lock();
+    const bool is_gone = ear == nullptr;
+    if (!is_gone) out.push_back(std::move(ear));
+    return is_gone;
+  });
+  return out;
+}
+
 void AsioHost::tell(Message&& message) {
+  bool is_taken = false;
+  for (const auto& ear : listeners()) is_taken = ear->message(message) || is_taken;
+  if (is_taken) return;
   if (events_.message && !muted_) events_.message(message);
 }
 
@@ -513,6 +538,7 @@ void AsioHost::tell(NotifyWish::SendDone&& done) {
 }
 
 void AsioHost::tell(NotifyWish::PeerUp&& up) {
+  for (const auto& ear : listeners()) ear->linked();
   if (!events_.peer || muted_) return;
   // It may be gone again, with a word of it to follow.
   Peer peer;
@@ -543,10 +569,12 @@ void AsioHost::tell(NotifyWish::Traced&& traced) {
 }
 
 void AsioHost::tell(Problem&& problem) {
+  for (const auto& ear : listeners()) ear->problem(problem);
   if (events_.error && !muted_) events_.error(problem);
 }
 
 void AsioHost::tell(NotifyWish::Joined&&) {
+  for (const auto& ear : listeners()) ear->linked();
   if (events_.joined && !muted_) events_.joined();
 }
 
@@ -629,6 +657,7 @@ void AsioHost::finish() {
   }
   engine_.reset();
   give_up_callbacks();
+  for (const auto& ear : listeners()) ear->gone();
   for (const auto& done : std::exchange(destroyed_, {})) done();
   if (released_) io_.stop();
 }

@@ -16,6 +16,14 @@
 
 namespace peer_relay {
 
+/// One more that hears what a node has to tell: a socket's.
+struct Ear {
+  std::function<bool(const Message&)> message;  ///< whether it was meant for it
+  std::function<void()> linked;
+  std::function<void(const Problem&)> problem;
+  std::function<void()> gone;
+};
+
 class Host {
  public:
   /// Checks the options, reads key and cache, binds the port.
@@ -45,6 +53,9 @@ class Host {
   virtual void trace(const NodeId& to, TraceCallback hop) = 0;
   virtual std::vector<Peer> peers() const = 0;
   virtual Stats stats() const = 0;
+
+  /// Until its owner lets go of it.
+  virtual void add_ear(const std::weak_ptr<Ear>& ear) = 0;
 
   /// `done` follows exactly once, also where all is over already.
   virtual void destroy(std::function<void()> done) = 0;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "peer_relay/node.hpp"
 
-#include <future>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "runtime/host.hpp"
+#include "runtime/node_impl.hpp"
 
 #ifndef PEER_RELAY_VERSION
 #define PEER_RELAY_VERSION "0.1.0"
@@ -23,23 +23,6 @@ std::unexpected<StartError> no_thread(const std::system_error& error) {
 }
 
 }  // namespace
-
-/// The host, and the thread that runs it. The thread holds it too, so that a handler may destroy
-/// the Node it is called by.
-struct Node::Impl {
-  std::unique_ptr<Host> host;
-  std::thread thread;
-
-  /// Asks on the node's thread and waits; answers at once where we are on it.
-  template <class Ask>
-  auto ask(Ask ask) const {
-    if (host->is_on_thread()) return ask(*host);
-    std::promise<decltype(ask(*host))> promise;
-    auto answer = promise.get_future();
-    host->call([&promise, &ask, this] { promise.set_value(ask(*host)); });
-    return answer.get();
-  }
-};
 
 Result<Node, StartError> Node::start(NodeOptions options, NodeEvents events) {
   auto host = Host::make(std::move(options), std::move(events));
