@@ -186,6 +186,7 @@ void World::start(NodeNumber number, const NodeSpec& spec) {
   options.limits = spec.limits;
   options.unix_ms_at_zero = unix_ms_at_zero;
   options.contact_pool = contact_pool_;
+  options.legacy = spec.legacy;
   node.engine =
       std::make_unique<Engine>(std::move(options), node.identity, *crypto_, random_.next(), now_);
   if (spec.liar) node.engine->set_liar(spec.liar);

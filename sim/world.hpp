@@ -47,6 +47,7 @@ struct NodeSpec {
   std::optional<SigningSeed> identity{};
   Limits limits{};
   Liar liar{};
+  bool legacy = false;  ///< carries messages of npm peer-relay 0.0.2
 };
 
 /// Hears what applications hear, in place of the inboxes: for worlds too large to keep it all.

@@ -105,7 +105,7 @@ struct Engine::Rooms {
   Sessions sessions;
   Delivery delivery;
   Auditor auditor;
-  std::optional<Legacy> legacy;
+  std::unique_ptr<Legacy> legacy;
   Undecided undecided;
   MessageId last_foreign = foreign_message;
   std::map<MessageId, MessageId> given;  // by delivery's; bounded as its acknowledged sends are
@@ -160,7 +160,7 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
       },
       &membership);
   if (!options.legacy) return;
-  legacy.emplace(
+  legacy = std::make_unique<Legacy>(
       identity.id, random.split(),
       Legacy::Options{.ping_after = options.ping_after,
                       .link_dead_after = options.link_dead_after,
