@@ -213,10 +213,11 @@ JsonOutline outline_of(std::string_view text, std::size_t depth_max) {
   // JavaScript's parser refuses a byte order mark, which nlohmann's skips, and a NUL, which it
   // takes for the end.
   if (text.starts_with("\xef\xbb\xbf") || text.contains('\0')) return out;
+  const char* const begin = progress;
   Listener listener{out, &progress, depth_max};
   out.is_json =
-      nlohmann::json::sax_parse(CountingIterator{text.data(), &progress},
-                                CountingIterator{text.data() + text.size(), &progress}, &listener);
+      nlohmann::json::sax_parse(CountingIterator{begin, &progress},
+                                CountingIterator{begin + text.size(), &progress}, &listener);
   return out;
 }
 
