@@ -31,6 +31,7 @@ class End final : public LinkSink {
     std::optional<DialId> dial;
     std::string remote_host;
     std::vector<Bytes> messages;
+    std::vector<Bytes> texts;
     int writable = 0;
     int closed = 0;
     CloseReason reason{};
@@ -70,6 +71,10 @@ class End final : public LinkSink {
     std::ranges::fill(message, std::uint8_t{0xee});  // the sink may write in it
     if (on_message) on_message(id);
   }
+  void link_received_text(LinkId id, MutableBytes text) override {
+    links.at(id).texts.emplace_back(text.begin(), text.end());
+  }
+  void text_too_long() override { ++overlong; }
   void link_writable(LinkId id) override { ++links.at(id).writable; }
   void link_closed(LinkId id, CloseReason reason) override {
     Seen& seen = links.at(id);
@@ -96,6 +101,7 @@ class End final : public LinkSink {
   std::string last_detail;
   std::map<CloseReason, int> failed;
   int refused = 0;
+  int overlong = 0;
   int recycled = 0;
   std::uint64_t last_link = 0;
   std::uint64_t dials = 0;
@@ -271,6 +277,47 @@ TEST_F(WebSocket, ATransportMayGoBeforeItsLinks) {
   a.only().link->send(pattern(3));
   ASSERT_TRUE(until([&] { return b.only().messages.size() == 2; }));
   EXPECT_EQ(a.only().writable, 0);
+}
+
+// ---- Old nodes ------------------------------------------------------------------------------
+
+Bytes letters(std::size_t size) { return Bytes(size, 'x'); }
+
+TEST_F(WebSocket, CarriesTextWhereItIsWanted) {
+  End& a = make_end({.old_text_bytes_max = 200'000});
+  End& b = make_end({.old_text_bytes_max = 200'000});
+  link(a, b);
+  EXPECT_FALSE(a.only().link->may_be_old());
+  EXPECT_FALSE(b.only().link->may_be_old());
+  const std::vector<std::size_t> sizes{1, 1535, 1536, 1537, 65'535, 65'536, 131'072, 199'999};
+  for (const std::size_t size : sizes) {
+    a.only().link->send_text(letters(size));
+    a.only().link->send(pattern(size % 60'000));
+  }
+  ASSERT_TRUE(until([&] { return b.only().messages.size() == sizes.size(); }));
+  ASSERT_EQ(b.only().texts.size(), sizes.size());
+  for (std::size_t i = 0; i < sizes.size(); ++i) EXPECT_EQ(b.only().texts[i], letters(sizes[i]));
+}
+
+TEST_F(WebSocket, ThrowsALongerTextAwayAndGoesOn) {
+  End& a = make_end({.old_text_bytes_max = 100'000});
+  End& b = make_end({.old_text_bytes_max = 100'000});
+  link(a, b);
+  a.only().link->send_text(letters(350'000));
+  a.only().link->send_text(letters(5));
+  ASSERT_TRUE(until([&] { return b.only().texts.size() == 1; }));
+  EXPECT_EQ(b.only().texts.front(), letters(5));
+  EXPECT_EQ(b.overlong, 1);
+}
+
+TEST_F(WebSocket, TakesNoLongerBatchesForTheSakeOfText) {
+  End& a = make_end({.old_text_bytes_max = 200'000});
+  End& b = make_end({.old_text_bytes_max = 200'000});
+  link(a, b);
+  a.only().link->send(pattern(65'536));
+  ASSERT_TRUE(until([&] { return b.only().closed == 1; }));
+  EXPECT_EQ(b.only().reason, CloseReason::protocol_error);
+  EXPECT_TRUE(b.only().messages.empty());
 }
 
 // ---- What strangers send --------------------------------------------------------------------
