@@ -8,6 +8,7 @@
 #include "base/assert.hpp"
 #include "core/wire/envelope.hpp"
 #include "core/wire/frame.hpp"
+#include "core/wire/legacy.hpp"
 #include "core/wire/overlay.hpp"
 #include "core/wire/sealed.hpp"
 
@@ -76,6 +77,9 @@ void decode_frame(const Frame& frame) {
       break;
     case dial_back_result:
       (void)decode_dial_back_result(frame.body);
+      break;
+    case FrameKind::legacy:
+      (void)decode_legacy(frame.body);
       break;
   }
 }
