@@ -128,7 +128,7 @@ class RoomsTest(unittest.TestCase):
         self.assert_broken("apps/peer_relay/main.cpp", '#include "base/reader.hpp"\n', "alone")
 
     def test_json_stays_in_programs(self):
-        self.assert_broken("src/runtime/a.cpp", "#include <nlohmann/json.hpp>\n", "only in programs")
+        self.assert_broken("src/transport/a.cpp", "#include <nlohmann/json.hpp>\n", "only in programs")
 
     def test_includes_are_spelled_from_src(self):
         self.assert_broken("src/core/wire/a.cpp", '#include "b.hpp"\n', "path from src/",
