@@ -117,7 +117,7 @@ if(TARGET peer-relay AND NOT PEER_RELAY_SANITIZE MATCHES thread)
     set_tests_properties(system.${name} PROPERTIES LABELS system TIMEOUT 900 RUN_SERIAL ON
       ENVIRONMENT PEER_RELAY_BINARY=${PROJECT_BINARY_DIR}/peer-relay)
     if(name MATCHES "^legacy")
-      set_tests_properties(system.${name} PROPERTIES FIXTURES_REQUIRED old_peers)
+      set_tests_properties(system.${name} PROPERTIES FIXTURES_REQUIRED old_peers TIMEOUT 1800)
     endif()
   endforeach()
 endif()
