@@ -122,6 +122,19 @@ if(TARGET peer-relay AND NOT PEER_RELAY_SANITIZE MATCHES thread)
   endforeach()
 endif()
 
+# One end of a connection, for tests with the other end of somebody else.
+if(PEER_RELAY_HAS_WEBRTC AND TARGET room_webrtc)
+  add_executable(webrtc_peer tests/webrtc/webrtc_peer_main.cpp)
+  target_compile_options(webrtc_peer PRIVATE ${lean_checks})
+  target_include_directories(webrtc_peer PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(webrtc_peer PRIVATE
+    peer_relay room_webrtc CLI11::CLI11 nlohmann_json::nlohmann_json)
+  set_target_properties(webrtc_peer PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  if(TARGET test_system)
+    add_dependencies(test_system webrtc_peer)
+  endif()
+endif()
+
 # Our own checkers can fail, and this shows it.
 add_custom_target(test_tools)
 add_test(NAME tools.unittest

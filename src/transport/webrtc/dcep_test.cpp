@@ -22,7 +22,7 @@ TEST(Dcep, AcknowledgesInOneByte) {
 }
 
 TEST(Dcep, KnowsChannelsThatLoseOrReorder) {
-  for (const std::uint8_t type : {0x80, 0x01, 0x81, 0x02, 0x82, 0x7f}) {
+  for (const std::uint8_t type : Bytes{0x80, 0x01, 0x81, 0x02, 0x82, 0x7f}) {
     const auto decoded = decode_dcep(Bytes{3, type, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0});
     ASSERT_TRUE(decoded);
     EXPECT_FALSE(std::get<ChannelOpen>(*decoded).is_ordered_and_reliable);

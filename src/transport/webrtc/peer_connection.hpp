@@ -21,6 +21,7 @@
 #include "transport/webrtc/dtls.hpp"
 #include "transport/webrtc/ice.hpp"
 #include "transport/webrtc/sctp_stack.hpp"
+#include "transport/webrtc/sdp.hpp"
 
 namespace peer_relay::webrtc {
 
@@ -49,9 +50,9 @@ struct PeerConnectionOptions {
   bool shows_host_candidates = true;
   /// Candidates follow the description one by one; else it waits for them, for a short time.
   bool trickles = true;
-  std::size_t receive_bytes_max = limits::batch_bytes_max;  ///< of one message
-  std::string label = "peer-relay";                         ///< of the channel, if we offer
-  Duration timeout = std::chrono::seconds{30};              ///< until the channel is open
+  std::size_t receive_bytes_max = message_bytes_unsaid;  ///< of one message; holds any batch
+  std::string label = "peer-relay";                      ///< of the channel, if we offer
+  Duration timeout = std::chrono::seconds{30};           ///< until the channel is open
 };
 
 /// What is to be told; never from within a call of ours. The connection may be closed and destroyed
@@ -71,6 +72,8 @@ class PeerConnectionSink {
   /// The last that is heard of it.
   virtual void connection_closed(PeerConnectionEnd end) = 0;
 };
+
+static_assert(message_bytes_unsaid >= limits::batch_bytes_max);
 
 class Connection;
 
