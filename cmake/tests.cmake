@@ -133,6 +133,19 @@ if(PEER_RELAY_HAS_WEBRTC AND TARGET room_webrtc)
   if(TARGET test_system)
     add_dependencies(test_system webrtc_peer)
   endif()
+  if(NOT PEER_RELAY_SANITIZE MATCHES thread)
+    add_test(NAME system.install_webrtc_peers
+      COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/install_npm.py
+        ${PROJECT_SOURCE_DIR}/tests/webrtc ${PROJECT_BINARY_DIR}/webrtc)
+    set_tests_properties(system.install_webrtc_peers PROPERTIES LABELS system TIMEOUT 600
+      FIXTURES_SETUP webrtc_peers)
+    set(webrtc_environment WEBRTC_PEER=${PROJECT_BINARY_DIR}/tests/webrtc_peer
+      NODE_PATH=${PROJECT_BINARY_DIR}/webrtc/node_modules)
+    add_test(NAME system.webrtc_interop
+      COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/webrtc/interop_test.py)
+    set_tests_properties(system.webrtc_interop PROPERTIES LABELS system TIMEOUT 900 RUN_SERIAL ON
+      FIXTURES_REQUIRED webrtc_peers ENVIRONMENT "${webrtc_environment}")
+  endif()
 endif()
 
 # Our own checkers can fail, and this shows it.

@@ -64,7 +64,10 @@ function makePeer (Connection, config, offers, count, say) {
       tellIfDone()
     }
     channel.onclose = () => closed('channel')
+    let isOpen = false
     channel.onopen = () => {
+      if (isOpen) return
+      isOpen = true
       say({ type: 'opened' })
       pump()
     }
