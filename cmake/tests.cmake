@@ -128,7 +128,7 @@ if(PEER_RELAY_HAS_WEBRTC AND TARGET room_webrtc)
   target_compile_options(webrtc_peer PRIVATE ${lean_checks})
   target_include_directories(webrtc_peer PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(webrtc_peer PRIVATE
-    peer_relay room_webrtc CLI11::CLI11 nlohmann_json::nlohmann_json)
+    room_webrtc room_transport room_base CLI11::CLI11 nlohmann_json::nlohmann_json)
   set_target_properties(webrtc_peer PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(TARGET test_system)
     add_dependencies(test_system webrtc_peer)

@@ -81,7 +81,9 @@ class Peer final : PeerConnectionSink {
          {"candidate", {{"candidate", line}, {"sdpMid", "0"}, {"sdpMLineIndex", 0}}}});
   }
   void connection_opened() override {
-    say({{"type", "opened"}, {"remote", connection_.remote()}});
+    say({{"type", "opened"},
+         {"remote", connection_.remote()},
+         {"relayed", connection_.is_relayed()}});
     pump();
   }
   void connection_writable() override { pump(); }
@@ -130,12 +132,22 @@ int main(int argc, char** argv) {
   PeerConnectionOptions options;
   options.policy = {.loopback = true, .link_local = true, .site = true};
   std::uint32_t count = 10'000;
+  IceServer stun, turn{.kind = IceServer::Kind::turn_udp, .user = "user", .secret = "secret"};
+  bool turn_tcp = false, hides = false;
   CLI::App app{"One end of a WebRTC connection"};
   app.add_flag("--offer", options.offers);
   app.add_flag("--relayed-only", options.ice.relayed_only);
+  app.add_flag("--no-host-candidates", hides);
+  app.add_option("--stun", stun.host, "The IP address of a server on port 3478");
+  app.add_option("--turn", turn.host, "The same, for user:secret");
+  app.add_flag("--turn-tcp", turn_tcp);
   app.add_option("--local", options.ice.local_addresses);
   app.add_option("--count", count);
   CLI11_PARSE(app, argc, argv);
+  options.shows_host_candidates = !hides;
+  if (turn_tcp) turn.kind = IceServer::Kind::turn_tcp;
+  if (!stun.host.empty()) options.ice.servers.push_back(stun);
+  if (!turn.host.empty()) options.ice.servers.push_back(turn);
   asio::io_context io;
   Peer peer{io, std::move(options), count};
   peer.run();
