@@ -145,6 +145,12 @@ if(PEER_RELAY_HAS_WEBRTC AND TARGET room_webrtc)
       COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/webrtc/interop_test.py)
     set_tests_properties(system.webrtc_interop PROPERTIES LABELS system TIMEOUT 900 RUN_SERIAL ON
       FIXTURES_REQUIRED webrtc_peers ENVIRONMENT "${webrtc_environment}")
+    foreach(name nat vanish)
+      add_test(NAME system.webrtc_${name}
+        COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/webrtc/${name}_test.py)
+      set_tests_properties(system.webrtc_${name} PROPERTIES LABELS system TIMEOUT 600 RUN_SERIAL ON
+        ENVIRONMENT "${webrtc_environment}")
+    endforeach()
   endif()
 endif()
 

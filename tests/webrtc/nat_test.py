@@ -18,7 +18,7 @@ import unittest
 
 PEER = os.environ.get("WEBRTC_PEER", "webrtc_peer")
 COUNT = 200
-SERVER = "198.18.0.1"  # RFC 2544: for tests
+SERVER = "100.64.0.1"  # RFC 6598: between a household and the Internet
 
 # How a router translates. Netfilter's masquerade keeps the port towards every destination, as
 # endpoint-independent mapping does; with `random` each destination gets a port of its own.
@@ -71,11 +71,13 @@ class Namespaces:
         sh("ip", "-n", self.name("server"), "link", "add", "internet", "type", "bridge")
         sh("ip", "-n", self.name("server"), "addr", "add", f"{SERVER}/24", "dev", "internet")
         sh("ip", "-n", self.name("server"), "link", "set", "internet", "up")
+        # A server that has no way to an inner address that a host names would give up its allocation.
+        sh("ip", "-n", self.name("server"), "route", "add", "default", "dev", "internet")
         for i, (side, kind) in enumerate((("left", left), ("right", right)), 1):
             host, router = side, f"{side}router"
             self._add(host)
             self._add(router)
-            self._cable(router, "out", f"198.18.0.{10 + i}/24", "server", f"port{i}", None)
+            self._cable(router, "out", f"100.64.0.{10 + i}/24", "server", f"port{i}", None)
             sh("ip", "-n", self.name("server"), "link", "set", f"port{i}", "master", "internet")
             inside = f"10.{i}.0"
             self._cable(router, "in", f"{inside}.1/24", host, "eth", f"{inside}.2/24")
@@ -85,14 +87,18 @@ class Namespaces:
                 self.run_in(router, "nft", "add table ip nat; add chain ip nat post { type nat hook "
                             "postrouting priority 100; }; add rule ip nat post oifname out "
                             + KINDS[kind])
-                # A router lets nobody in who was not called.
-                self.run_in(router, "nft", "add table ip guard; add chain ip guard fwd { type filter "
-                            "hook forward priority 0; policy drop; }; add rule ip guard fwd iifname "
-                            "in accept; add rule ip guard fwd ct state established,related accept")
+                # A router lets nobody in who was not called, nor remembers that he came: or his
+                # port would be taken when the call goes out.
+                self.run_in(router, "nft", "add table ip guard; "
+                            "add chain ip guard entry { type filter hook forward priority 0; "
+                            "policy drop; }; add rule ip guard entry iifname in accept; "
+                            "add rule ip guard entry ct state established,related accept; "
+                            "add chain ip guard own { type filter hook input priority 0; }; "
+                            "add rule ip guard own iifname out ct state new drop")
         for router, net, via in (("leftrouter", "10.2.0.0/24", 12), ("rightrouter", "10.1.0.0/24", 11)):
             other = right if router == "leftrouter" else left
             if other == "none":
-                self.run_in(router, "ip", "route", "add", net, "via", f"198.18.0.{via}")
+                self.run_in(router, "ip", "route", "add", net, "via", f"100.64.0.{via}")
 
     def remove(self):
         for name in self.names:
@@ -114,7 +120,7 @@ class End:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self):
-        for line in self.process.stdout:
+        for line in iter(self._line, ""):
             note = json.loads(line)
             if note["type"] in ("offer", "answer", "candidate"):
                 try:
@@ -126,6 +132,12 @@ class End:
             with self.news:
                 self.notes[note["type"]] = note
                 self.news.notify_all()
+
+    def _line(self):
+        try:
+            return self.process.stdout.readline()
+        except ValueError:  # closed, since the test is over
+            return ""
 
     def wait(self, kinds, seconds):
         with self.news:
@@ -164,6 +176,9 @@ def outcome(left, right, words):
         for process in [end.process for end in ends] + ([server] if server else []):
             process.kill()
             process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe:
+                    pipe.close()
         spaces.remove()
 
 

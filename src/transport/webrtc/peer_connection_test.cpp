@@ -5,6 +5,8 @@
 // but where that is what is tested.
 #include "transport/webrtc/peer_connection.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <deque>
@@ -12,6 +14,7 @@
 #include <fstream>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -450,6 +453,34 @@ TEST_F(PeerConnections, HundredsAtOnceOnOneThread) {
       [&] { return std::ranges::all_of(sides, [](const Side& s) { return s.received == 1; }); },
       30s));
   EXPECT_LE(threads(), 2u);  // the other one is usrsctp's, which is idle
+}
+
+// usrsctp is one for the whole process: what it wants while one thread calls it may be for another.
+TEST_F(PeerConnections, NodesOfTwoThreadsDoNotMeetInTheStack) {
+  std::vector<std::jthread> nodes;
+  std::atomic<int> done = 0;
+  for (int node = 0; node < 2; ++node) {
+    nodes.emplace_back([this, &done] {
+      boost::asio::io_context own;
+      const auto own_stack = std::make_shared<SctpStack>(own);
+      for (int i = 0; i < 5; ++i) {
+        Side offerer, answerer;
+        for (Side* each : {&offerer, &answerer}) {
+          each->connection = std::make_unique<PeerConnection>(own, *each, Certificate::make(),
+                                                              own_stack, options(each == &offerer));
+        }
+        introduce(offerer, answerer);
+        offerer.on_opened = [&] { offerer.connection->send(Bytes(60'000)); };
+        answerer.on_received = [&](MutableBytes, bool) { answerer.connection->close(); };
+        offerer.connection->start();
+        own.restart();
+        own.run_for(20s);  // ends when both are closed
+        if (offerer.end && answerer.end && answerer.received == 1) ++done;
+      }
+    });
+  }
+  nodes.clear();
+  EXPECT_EQ(done, 10);
 }
 
 TEST_F(PeerConnections, ThreeHundredTimesLeavesNothingBehind) {
