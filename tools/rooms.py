@@ -270,6 +270,10 @@ def check_foreign_include(file, room, include, in_core):
         if spelling.startswith("boost/") and not (file.endswith(".cpp") or is_private_boost_header(file)):
             return ("Boost appears in .cpp files, and in headers named _impl.hpp that only they include",
                     "A header that shows Boost makes everyone who includes it compile as slowly as Beast does.")
+        if places == ("src/transport/webrtc",) and not (
+                file.endswith(".cpp") or is_private_boost_header(file)):
+            return ("libnice, GLib and usrsctp appear in .cpp files, and in headers named _impl.hpp",
+                    "They bring C names by the hundred; whoever includes a header of ours should get none of them.")
         return None
     if room == WORDS:
         return ("include/ includes only the standard library and itself",

@@ -104,6 +104,13 @@ class RoomsTest(unittest.TestCase):
         self.assert_broken("apps/peer_relay/main.cpp", boost, "Boost appears only")
         self.assert_broken("src/core/wire/a_impl.hpp", boost, "Boost appears only")
 
+    def test_libraries_of_data_channels_stay_in_their_room(self):
+        for include in ("#include <nice/agent.h>\n", "#include <glib.h>\n", "#include <usrsctp.h>\n"):
+            self.assert_fine("src/transport/webrtc/a.cpp", include)
+            self.assert_fine("src/transport/webrtc/a_impl.hpp", include)
+            self.assert_broken("src/transport/webrtc/a.hpp", include, "appear in .cpp files")
+            self.assert_broken("src/runtime/a.cpp", include, "only in transport/webrtc/")
+
     def test_an_impl_header_stays_at_home(self):
         include = '#include "transport/websocket/socket_impl.hpp"\n'
         self.assert_fine("src/transport/websocket/a.cpp", include)
