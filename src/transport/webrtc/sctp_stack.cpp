@@ -21,9 +21,6 @@ using namespace std::chrono_literals;
 
 constexpr auto tick = 20ms;
 
-/// usrsctp keeps a little after the last association for a moment; then it can be ended.
-constexpr int finish_attempts_max = 50;
-
 constexpr std::uint32_t send_space_bytes = 512 << 10;
 
 std::size_t system_receive_bytes_max() {
@@ -64,7 +61,6 @@ class Process {
   };
 
   void enter();
-  void leave();
   std::uint64_t add(Entry entry);
   void silence(std::uint64_t id);
   void remove(std::uint64_t id);
@@ -80,8 +76,9 @@ class Process {
   std::unordered_map<std::uint64_t, Entry> entries_;
   std::uint64_t last_id_ = 0;
 
-  std::mutex life_;  // of usrsctp
-  std::size_t users_ = 0;
+  // Once begun, usrsctp goes on to the end of the process. It could be finished and begun again,
+  // but then without its thread, and what that one should free stays.
+  std::mutex life_;
   bool is_running_ = false;
 
   std::mutex clock_;
@@ -124,27 +121,12 @@ void settle_options() {
 
 void Process::enter() {
   const std::lock_guard lock{life_};
-  ++users_;
-  if (is_running_) return;
+  if (std::exchange(is_running_, true)) return;
   // Not usrsctp_init(): that starts threads and, for root, opens raw sockets.
   usrsctp_init_nothreads(0, on_output, nullptr);
   settle_options();
-  is_running_ = true;
   const std::lock_guard clock{clock_};
   ticked_ = Clock::now();
-}
-
-void Process::leave() {
-  const std::lock_guard lock{life_};
-  if (--users_ > 0) return;
-  for (int i = 0; i < finish_attempts_max; ++i) {
-    if (usrsctp_finish() == 0) {
-      is_running_ = false;
-      return;
-    }
-    usrsctp_handle_timers(100);
-  }
-  // It goes on, for the next user or for the end of the process.
 }
 
 std::uint64_t Process::add(Entry entry) {
@@ -254,7 +236,6 @@ SctpStack::~SctpStack() {
   PEER_RELAY_ASSERT(own_->associations == 0);
   own_->is_gone = true;
   own_->timer.cancel();
-  process().leave();
 }
 
 std::uint64_t SctpStack::add(SctpPort& port) {
