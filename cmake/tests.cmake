@@ -103,8 +103,8 @@ foreach(file IN LISTS legacy_mains)
   endif()
 endforeach()
 add_test(NAME system.install_old_peers
-  COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/install_old_peers.py
-    ${PROJECT_BINARY_DIR}/legacy)
+  COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/install_npm.py
+    ${PROJECT_SOURCE_DIR}/tests/legacy ${PROJECT_BINARY_DIR}/legacy --omit=optional)
 set_tests_properties(system.install_old_peers PROPERTIES LABELS system TIMEOUT 600
   FIXTURES_SETUP old_peers)
 

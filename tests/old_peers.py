@@ -19,8 +19,9 @@ def modules():
     if given:
         return given
     build = os.path.dirname(os.path.abspath(processes.BINARY))
-    command = [sys.executable, "-B", os.path.join(ROOT, "tools", "install_old_peers.py"),
-               os.path.join(build, "legacy")]
+    command = [sys.executable, "-B", os.path.join(ROOT, "tools", "install_npm.py"),
+               os.path.join(ROOT, "tests", "legacy"), os.path.join(build, "legacy"),
+               "--omit=optional"]
     return subprocess.run(command, check=True, capture_output=True, text=True,
                           timeout=600).stdout.strip()
 

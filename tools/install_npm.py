@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Installs the npm packages that a directory's package-lock.json names, at exactly those versions, for
-the tests that run them: tools/install_npm.py SOURCE TARGET
+the tests that run them: tools/install_npm.py SOURCE TARGET [OPTION OF npm ci]...
 
 Prints where the modules are. What is there already, of the same versions, is left alone. No script
 of a package is run.
@@ -17,9 +17,9 @@ FILES = ("package.json", "package-lock.json")
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
-    source, target = (pathlib.Path(each).resolve() for each in sys.argv[1:])
+    source, target = (pathlib.Path(each).resolve() for each in sys.argv[1:3])
     wanted = hashlib.sha256(b"".join((source / name).read_bytes() for name in FILES)).hexdigest()
     stamp = target / "installed"
     modules = target / "node_modules"
@@ -29,8 +29,9 @@ def main():
         target.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copy(source / name, target / name)
-        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-                              cwd=target, capture_output=True, text=True, timeout=300, check=False)
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", *sys.argv[3:]]
+        done = subprocess.run(command, cwd=target, capture_output=True, text=True, timeout=300,
+                              check=False)
         if done.returncode != 0:
             sys.stderr.write(done.stdout + done.stderr)
             sys.exit("npm ci failed, so what the tests run is missing")
