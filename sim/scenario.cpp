@@ -22,6 +22,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t pairs = 10'000;
 constexpr Duration calm = 30s;  // after the last join
 
+double seconds_of(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
 double log2_of(std::size_t nodes) { return std::log2(static_cast<double>(nodes)); }
 
 // ---- What is measured in more than one scenario ------------------------------------------------
@@ -111,7 +113,7 @@ void find_load(Stage& stage, const Counted& before, Duration time) {
     all += relayed;
     if (relayed > 0) ++relays;
     const double bytes = static_cast<double>(after.relayed_bytes[i] - before.relayed_bytes[i]);
-    stage.report().relayed_bytes.push_back(bytes / std::chrono::duration<double>(time).count());
+    stage.report().relayed_bytes.push_back(bytes / seconds_of(time));
   }
   const double mean = static_cast<double>(all) / static_cast<double>(relays);
   const double ratio = mean > 0 ? static_cast<double>(most) / mean : 0;
@@ -147,9 +149,7 @@ Report steadily(Stage& stage, std::size_t nodes) {
   return stage.finish();
 }
 
-double steady_seconds(std::size_t nodes) {
-  return std::chrono::duration<double>(growth_time(nodes) + calm + 90s).count();
-}
+double steady_seconds(std::size_t nodes) { return seconds_of(growth_time(nodes) + calm + 90s); }
 
 // ---- The scenarios --------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ Report join_flood(const Scenario& scenario, const Setting& setting) {
 }
 
 Report churn(const Scenario& scenario, const Setting& setting) {
-  const double growth = std::chrono::duration<double>(growth_time(setting.nodes)).count();
+  const double growth = seconds_of(growth_time(setting.nodes));
   Stage stage{scenario, setting, growth + 30 + 60 + 300 + 20};
   stage.grow(setting.nodes, growth_time(setting.nodes));
   stage.run_for(calm, "calm");
@@ -231,7 +231,7 @@ Report churn(const Scenario& scenario, const Setting& setting) {
 
 Report kill_part(const Scenario& scenario, const Setting& setting, double part, double aim,
                  Duration heal_within) {
-  const double growth = std::chrono::duration<double>(growth_time(setting.nodes)).count();
+  const double growth = seconds_of(growth_time(setting.nodes));
   Stage stage{scenario, setting, growth + 30 + 10 + 90 + 20};
   stage.grow(setting.nodes, growth_time(setting.nodes));
   stage.run_for(calm, "calm");
@@ -244,10 +244,9 @@ Report kill_part(const Scenario& scenario, const Setting& setting, double part, 
   const auto healed = stage.time_to_whole(200, 90s, blow, "healing");
   stage.run_for(15s, "the last results");
   stage.find_part("acknowledged, sent at the instant", stage.arrived(range), aim);
-  const double within = std::chrono::duration<double>(heal_within).count();
+  const double within = seconds_of(heal_within);
   stage.find("best effort whole again after",
-             healed ? fmt::format("{:.0f} s", std::chrono::duration<double>(*healed).count())
-                    : "not within 90 s",
+             healed ? fmt::format("{:.0f} s", seconds_of(*healed)) : "not within 90 s",
              fmt::format("<= {:.0f} s", within), healed && *healed <= heal_within);
   return stage.finish();
 }
@@ -260,7 +259,7 @@ Report kill50(const Scenario& scenario, const Setting& setting) {
 }
 
 Report partition_heal(const Scenario& scenario, const Setting& setting) {
-  const double growth = std::chrono::duration<double>(growth_time(setting.nodes)).count();
+  const double growth = seconds_of(growth_time(setting.nodes));
   Stage stage{scenario, setting, growth + 30 + 300 + 120 + 10};
   // Each knows two addresses, on either side: as operators configure it.
   stage.grow(setting.nodes, growth_time(setting.nodes), [&](NodeNumber node, NodeSpec& spec) {
@@ -277,9 +276,8 @@ Report partition_heal(const Scenario& scenario, const Setting& setting) {
   stage.storm(torn, healed_at, "two halves");
   const auto healed = stage.time_to_whole(200, 120s, healed_at, "growing together");
   stage.find("one overlay, all delivered, after",
-             healed ? fmt::format("{:.0f} s", std::chrono::duration<double>(*healed).count())
-                    : "not within 120 s",
-             "<= 60 s", healed && *healed <= 60s);
+             healed ? fmt::format("{:.0f} s", seconds_of(*healed)) : "not within 120 s", "<= 60 s",
+             healed && *healed <= 60s);
   return stage.finish();
 }
 
@@ -297,7 +295,7 @@ Report browsers(const Scenario& scenario, const Setting& setting) {
 }
 
 Report bootstrap_loss(const Scenario& scenario, const Setting& setting) {
-  const double growth = std::chrono::duration<double>(growth_time(setting.nodes)).count();
+  const double growth = seconds_of(growth_time(setting.nodes));
   Stage stage{scenario, setting, growth + 30 + 60 + 60 + 10};
   constexpr std::size_t bootstraps = 3;
   stage.grow(setting.nodes, growth_time(setting.nodes), [&](NodeNumber node, NodeSpec& spec) {
@@ -333,7 +331,7 @@ Report bootstrap_loss(const Scenario& scenario, const Setting& setting) {
 Report among_liars(const Scenario& scenario, const Setting& setting, const Liar& liar,
                    std::uint64_t liars_in_ten, bool conspire = false) {
   bool is_truce = true;
-  const double growth = std::chrono::duration<double>(growth_time(setting.nodes)).count();
+  const double growth = seconds_of(growth_time(setting.nodes));
   Stage stage{scenario, setting, growth + 30 + 60 + 3 * (20 + 40) + 300};
   std::vector<bool> lies;
   std::set<NodeId> conspirators;
@@ -359,7 +357,7 @@ Report among_liars(const Scenario& scenario, const Setting& setting, const Liar&
     }
     stage.run_for(20s, what);
     const std::uint64_t all = stage.world().total().transmissions - before;
-    const double time = std::chrono::duration<double>(stage.world().now() - began).count();
+    const double time = seconds_of(stage.world().now() - began);
     stage.run_for(20s, "nobody speaks");
     const auto quiet = static_cast<double>(stage.world().total().transmissions - before - all);
     return std::pair{std::pair{first, stage.sendings().size()},
@@ -436,7 +434,7 @@ SigningSeed seed_beside(const NodeId& victim, int bits, Crypto& crypto, Random& 
 }
 
 Report eclipse(const Scenario& scenario, const Setting& setting) {
-  const double growth = std::chrono::duration<double>(growth_time(setting.nodes)).count();
+  const double growth = seconds_of(growth_time(setting.nodes));
   Stage stage{scenario, setting, growth + 30 + 60 + 40};
   stage.grow(setting.nodes, growth_time(setting.nodes));
   stage.run_for(calm, "calm");
@@ -474,7 +472,7 @@ Report eclipse(const Scenario& scenario, const Setting& setting) {
 }
 
 Report reconnect_storm(const Scenario& scenario, const Setting& setting) {
-  const double growth = std::chrono::duration<double>(growth_time(setting.nodes)).count();
+  const double growth = seconds_of(growth_time(setting.nodes));
   Stage stage{scenario, setting, growth + 30 + 2 + 120 + 40};
   NodeSpec hub;
   hub.limits.leaves_max = setting.nodes + 100;
@@ -495,7 +493,7 @@ Report reconnect_storm(const Scenario& scenario, const Setting& setting) {
     if (stage.world().engine(0).stats().links == setting.nodes) back = stage.world().now() - blow;
   }
   stage.find("all links are back after",
-             back ? fmt::format("{:.0f} s", std::chrono::duration<double>(*back).count())
+             back ? fmt::format("{:.0f} s", seconds_of(*back))
                   : fmt::format("{} of {} after 120 s", stage.world().engine(0).stats().links,
                                 setting.nodes),
              "<= 120 s", back.has_value());
