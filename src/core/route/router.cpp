@@ -96,16 +96,16 @@ const LinkedPeer* Router::small_step_to(const NodeId& goal, std::span<const Node
 // A leaf's relays are neighbours of each other, and mostly share the same bits with the goal. By
 // distance alone the one that stands apart would be the closest to half of all goals, and carry
 // the half of what all leaves around it say.
-const LinkedPeer& Router::one_like(const LinkedPeer& best, const NodeId& goal) const {
-  if (best.id == goal) return best;
-  const int bits = common_prefix_bits(best.id, goal);
+const LinkedPeer* Router::one_like(const LinkedPeer* best, const NodeId& goal) const {
+  if (best->id == goal) return best;
+  const int bits = common_prefix_bits(best->id, goal);
   std::vector<const LinkedPeer*> alike;
   for (const LinkedPeer& peer : table_.peers()) {
     const bool is_alike =
-        peer.relays && peer.suspect == best.suspect && common_prefix_bits(peer.id, goal) == bits;
+        peer.relays && peer.suspect == best->suspect && common_prefix_bits(peer.id, goal) == bits;
     if (is_alike) alike.push_back(&peer);
   }
-  return *alike[std::hash<NodeId>{}(goal) % alike.size()];
+  return alike[std::hash<NodeId>{}(goal) % alike.size()];
 }
 
 Step Router::step_by(const NodeId& first_hop) const {
@@ -146,7 +146,7 @@ Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_
   const LinkedPeer* best = next_to(goal, envelope, we_relay);
   if (best == nullptr) best = table_.closest_relay(goal, std::array{envelope.source});
   if (best == nullptr) return {.act = Step::Act::drop, .reason = DropReason::dead_end};
-  if (!we_relay && !envelope.careful) best = &one_like(*best, goal);
+  if (!we_relay && !envelope.careful) best = one_like(best, goal);
   const bool drop_via = envelope.via.has_value();  // we are there already
   const auto forward = [drop_via](const LinkedPeer& next) {
     return Step{.act = Step::Act::forward, .link = next.link, .drop_via = drop_via};

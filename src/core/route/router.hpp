@@ -68,7 +68,7 @@ class Router {
  private:
   const LinkedPeer* next_to(const NodeId& goal, const Envelope& envelope,
                             bool must_be_closer) const;
-  const LinkedPeer& one_like(const LinkedPeer& best, const NodeId& goal) const;
+  const LinkedPeer* one_like(const LinkedPeer* best, const NodeId& goal) const;
   const LinkedPeer* small_step_to(const NodeId& goal, std::span<const NodeId> avoided,
                                   bool must_be_closer) const;
   const LinkedPeer* unsuspected(const NodeId& goal, std::span<const NodeId> avoided,
