@@ -82,6 +82,20 @@ inline constexpr Duration resend_after_max = 4s;
 /// Acknowledged sends in flight: 65,536 small ones, or what fits in waiting_bytes_max.
 inline constexpr std::size_t acknowledged_max = 65'536;
 
+// ---- Data channels -----------------------------------------------------------------------------
+
+/// Offers under way, ours and others': each holds up to 100 KiB and four descriptors.
+inline constexpr std::size_t negotiations_max = 64;
+inline constexpr Duration negotiation_timeout = 30s;  ///< from the offer to an open channel
+inline constexpr Duration offer_timeout = 10s;        ///< until its answer
+/// Others' offers that we look into: each costs two milliseconds, so this is a tenth of a core.
+inline constexpr std::uint64_t offers_per_second = 50;
+/// A description, and one of its candidates; what a data channel needs is a tenth of it.
+inline constexpr std::size_t description_bytes_max = 16 << 10;
+inline constexpr std::size_t candidate_bytes_max = 256;
+/// Of one side: host, server-reflexive and relayed ones of five interfaces.
+inline constexpr std::size_t candidates_max = 20;
+
 // ---- Membership --------------------------------------------------------------------------------
 
 inline constexpr std::size_t fingers_per_bucket = 3;

@@ -76,6 +76,15 @@ enum class DialError : std::uint8_t {
   limit,            ///< we dial too much already
   unsupported,      ///< no transport of ours can dial such an address
   cancelled,        ///< the node was destroyed
+  // Of a data channel, by how far it came.
+  no_answer,             ///< the offer was not answered
+  declined,              ///< the other side has no place for us, or makes no data channels
+  bad_description,       ///< what was signalled is no description of a data channel
+  ice_failed,            ///< no way for datagrams was found (RFC 8445)
+  dtls_failed,           ///< no agreement on keys
+  fingerprint_mismatch,  ///< another certificate than was signalled
+  channel_failed,        ///< all but the channel itself was open
+  superseded,            ///< both sides offered, and the other's offer stands
   count_,
 };
 

@@ -122,6 +122,22 @@ std::string_view name_of(DialError error) {
       return "unsupported";
     case cancelled:
       return "cancelled";
+    case no_answer:
+      return "no_answer";
+    case declined:
+      return "declined";
+    case bad_description:
+      return "bad_description";
+    case ice_failed:
+      return "ice_failed";
+    case dtls_failed:
+      return "dtls_failed";
+    case fingerprint_mismatch:
+      return "fingerprint_mismatch";
+    case channel_failed:
+      return "channel_failed";
+    case superseded:
+      return "superseded";
     case count_:
       break;
   }

@@ -80,8 +80,7 @@ class AsioHost final : public Host, private LinkSink {
   enum class Phase : std::uint8_t { running, leaving, gone };
 
   // What transports tell.
-  void link_opened(LinkId id, std::unique_ptr<Link> link, std::optional<DialId> dial,
-                   const std::string& remote_host) override;
+  void link_opened(LinkId id, std::unique_ptr<Link> link, LinkArrival arrival) override;
   void dial_failed(DialId dial, DialError error, const std::string& detail) override;
   void link_received(LinkId id, MutableBytes message) override;
   void link_received_text(LinkId id, MutableBytes text) override;
@@ -393,12 +392,11 @@ Stats AsioHost::stats() const {
 
 // ---- What transports tell -------------------------------------------------------------------
 
-void AsioHost::link_opened(LinkId id, std::unique_ptr<Link> link, std::optional<DialId> dial,
-                           const std::string& remote_host) {
-  LinkOrigin origin{.dial = dial,
+void AsioHost::link_opened(LinkId id, std::unique_ptr<Link> link, LinkArrival arrival) {
+  LinkOrigin origin{.dial = arrival.dial,
                     .remote = link->remote(),
-                    .remote_host = remote_host,
-                    .channel_binding = {},
+                    .remote_host = std::move(arrival.remote_host),
+                    .channel_binding = std::move(arrival.channel_binding),
                     .may_be_old = link->may_be_old()};
   links_.emplace(id, std::move(link));
   engine_->link_opened(id, std::move(origin), now());

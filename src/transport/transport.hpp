@@ -46,14 +46,21 @@ class Link {
   virtual bool may_be_old() const = 0;
 };
 
+/// How a channel came to be.
+struct LinkArrival {
+  std::optional<DialId> dial = {};                ///< of an address; ours
+  std::optional<NegotiationId> negotiation = {};  ///< of a data channel
+  std::string remote_host;                        ///< the other side's IP address
+  Bytes channel_binding = {};  ///< for the handshake's prologue; empty but for data channels
+};
+
 /// What a transport has to tell.
 class LinkSink {
  public:
   virtual ~LinkSink() = default;
 
-  /// A channel is open, TLS and upgrade included. `remote_host` is the other side's IP address.
-  virtual void link_opened(LinkId id, std::unique_ptr<Link> link, std::optional<DialId> dial,
-                           const std::string& remote_host) = 0;
+  /// A channel is open, TLS and upgrade included.
+  virtual void link_opened(LinkId id, std::unique_ptr<Link> link, LinkArrival arrival) = 0;
   virtual void dial_failed(DialId dial, DialError error, const std::string& detail) = 0;
 
   /// One whole message, which the sink may write in; valid during the call.

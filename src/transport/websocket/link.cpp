@@ -332,7 +332,7 @@ void open_link(const std::shared_ptr<Context>& context, std::unique_ptr<Stream<N
   const boost::intrusive_ptr core{new Core<Next>(context, id, std::move(stream))};
   auto link =
       std::make_unique<WebSocketLink<Next>>(core, std::move(remote.name), remote.may_be_old);
-  sink.link_opened(id, std::move(link), dial, remote.host);
+  sink.link_opened(id, std::move(link), {.dial = dial, .remote_host = std::move(remote.host)});
   core->start();
 }
 

@@ -53,12 +53,11 @@ class End final : public LinkSink {
     transport->dial(Address::parse(url).value(), DialId{++dials});
   }
 
-  void link_opened(LinkId id, std::unique_ptr<Link> link, std::optional<DialId> dial,
-                   const std::string& remote_host) override {
+  void link_opened(LinkId id, std::unique_ptr<Link> link, LinkArrival arrival) override {
     Seen& seen = links[id];
     seen.link = std::move(link);
-    seen.dial = dial;
-    seen.remote_host = remote_host;
+    seen.dial = arrival.dial;
+    seen.remote_host = std::move(arrival.remote_host);
   }
   void dial_failed(DialId dial, DialError error, const std::string& detail) override {
     failures.push_back({dial, error});
