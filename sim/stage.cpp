@@ -67,6 +67,8 @@ NodeNumber Stage::join_one(const NodeSpec& like) {
   place_in_living_.resize(world_.size());
   place_in_living_[node] = living_.size();
   living_.push_back(node);
+  budgets_.resize(world_.size());
+  budgets_[node] = like.limits.links_max;
   return node;
 }
 

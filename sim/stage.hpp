@@ -48,6 +48,8 @@ class Stage final : public Audience {
   /// A random living one.
   NodeNumber anybody();
   const std::vector<NodeNumber>& living() const { return living_; }
+  /// Of links.
+  std::size_t budget_of(NodeNumber node) const { return budgets_[node]; }
 
   // ---- Time ---------------------------------------------------------------------------------
 
@@ -96,6 +98,7 @@ class Stage final : public Audience {
   std::chrono::steady_clock::time_point started_;
   std::vector<NodeNumber> living_;
   std::vector<std::size_t> place_in_living_;
+  std::vector<std::size_t> budgets_;
   std::vector<Sending> sendings_;
   std::map<std::pair<NodeNumber, MessageId>, std::size_t> unfinished_;
   std::optional<std::size_t> sending_now_;  // a result may come before send() returns

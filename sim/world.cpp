@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <functional>
 #include <numbers>
+#include <sstream>
 #include <utility>
 
 #include "core/engine/drive.hpp"
@@ -104,6 +105,7 @@ struct World::Node {
 
   void act(Transmit transmit) { world->transmit(transmit.link, std::move(transmit.batch)); }
   void act(const Dial& dial) { world->dial(number, dial.dial, dial.address); }
+  void act(Negotiate what) { world->negotiate(number, std::move(what)); }
   void act(const CloseLink& close) { world->close(number, close.link, close.reason); }
   void act(Notify notify) {
     std::visit([this](auto&& event) { note(std::forward<decltype(event)>(event)); },
@@ -187,6 +189,7 @@ void World::start(NodeNumber number, const NodeSpec& spec) {
   options.unix_ms_at_zero = unix_ms_at_zero;
   options.contact_pool = contact_pool_;
   options.legacy = spec.legacy;
+  options.webrtc = spec.webrtc;
   node.engine =
       std::make_unique<Engine>(std::move(options), node.identity, *crypto_, random_.next(), now_);
   if (spec.liar) node.engine->set_liar(spec.liar);
@@ -427,6 +430,11 @@ void World::cut(NodeNumber a, NodeNumber b) {
 }
 
 void World::forbid(NodeNumber a, NodeNumber b) { forbidden_.emplace_back(a, b); }
+void World::permit(NodeNumber a, NodeNumber b) {
+  std::erase_if(forbidden_, [a, b](const auto& pair) {
+    return pair == std::pair{a, b} || pair == std::pair{b, a};
+  });
+}
 
 World::Place World::make_place(NodeNumber node) const {
   Random random{seed_ ^ (node * 0x9e3779b97f4a7c15) ^ 0x5eed};
@@ -485,6 +493,95 @@ std::optional<NodeNumber> World::node_at(const Address& address) const {
   return number < nodes_.size() && host_of(number) == host ? std::optional{number} : std::nullopt;
 }
 
+bool World::is_forbidden(NodeNumber a, NodeNumber b) const {
+  return std::ranges::any_of(forbidden_, [&](const auto& pair) {
+    return (pair.first == a && pair.second == b) || (pair.first == b && pair.second == a);
+  });
+}
+
+// What stands for a description: who speaks, and by which number. Padded to what Chromium's
+// description of a data channel and three candidates come to.
+namespace {
+
+constexpr std::size_t description_bytes = 900;
+constexpr Duration description_takes = std::chrono::milliseconds{2};
+constexpr int round_trips_to_open = 5;  // ICE 1, DTLS 2, SCTP and DCEP 2
+constexpr Duration ice_gives_up_after = std::chrono::seconds{10};
+
+std::string describe(NodeNumber node, NegotiationId id) {
+  std::string text =
+      std::to_string(node) + " " + std::to_string(static_cast<std::uint64_t>(id)) + " ";
+  text.resize(description_bytes, '.');
+  return text;
+}
+
+}  // namespace
+
+void World::negotiate(NodeNumber node, Negotiate what) {
+  using Step = NegotiateWish::Step;
+  if (what.step == Step::candidate || what.step == Step::abandon) return;
+  NodeNumber other = 0;
+  std::uint64_t theirs = 0;
+  if (what.step != Step::offer) {
+    std::istringstream text{what.text};
+    if (!(text >> other >> theirs) || other >= nodes_.size()) std::abort();
+  }
+  if (what.step == Step::take) {
+    return make_data_channel(node, what.negotiation, other, NegotiationId{theirs});
+  }
+  // An answer names the offer by the number of the answerer: the other side has the rest.
+  later(description_takes, [this, node, id = what.negotiation, life = nodes_[node]->life] {
+    if (nodes_[node]->life != life || nodes_[node]->engine == nullptr) return;
+    nodes_[node]->engine->negotiation_described(id, describe(node, id), now_);
+    drive(node);
+  });
+}
+
+void World::make_data_channel(NodeNumber offerer, NegotiationId offered, NodeNumber answerer,
+                              NegotiationId answered) {
+  const std::uint64_t life = nodes_[offerer]->life;
+  const std::uint64_t other_life = nodes_[answerer]->life;
+  const Duration there = latency(offerer, answerer);
+  const auto can_reach = [this, offerer, answerer] {
+    return nodes_[answerer]->is_plugged && !is_forbidden(offerer, answerer) &&
+           (!is_torn_ || offerer % 2 == answerer % 2);
+  };
+  const bool opens = can_reach();
+  later(opens ? round_trips_to_open * 2 * there : ice_gives_up_after, [=, this] {
+    const auto is_there = [this](NodeNumber node, std::uint64_t its_life) {
+      return nodes_[node]->life == its_life && nodes_[node]->engine != nullptr;
+    };
+    if (!opens || !can_reach() || !is_there(offerer, life) || !is_there(answerer, other_life)) {
+      if (is_there(offerer, life)) {
+        nodes_[offerer]->engine->negotiation_failed(offered, DialError::ice_failed, now_);
+        drive(offerer);
+      }
+      if (is_there(answerer, other_life)) {
+        nodes_[answerer]->engine->negotiation_failed(answered, DialError::ice_failed, now_);
+        drive(answerer);
+      }
+      return;
+    }
+    ++data_channels_;
+    const LinkId link = open_channel(static_cast<std::uint32_t>(offerer),
+                                     static_cast<std::uint32_t>(answerer), there);
+    channel_of(link)->is_slow = slow_per_mille_ > 0 && is_slow(offerer, answerer);
+    const auto open = [this](NodeNumber node, LinkId end, NodeNumber other, NegotiationId id) {
+      attach(end);
+      nodes_[node]->engine->link_opened(end,
+                                        {.dial = {},
+                                         .remote = "webrtc:" + host_of(other),
+                                         .remote_host = host_of(other),
+                                         .channel_binding = {},
+                                         .negotiation = id},
+                                        now_);
+      drive(node);
+    };
+    open(answerer, other_end(link), offerer, answered);
+    if (channel_of(link) != nullptr) open(offerer, link, answerer, offered);
+  });
+}
+
 void World::dial(NodeNumber from, DialId dial, const Address& address) {
   const auto to = node_at(address);
   const std::uint64_t life = nodes_[from]->life;
@@ -498,10 +595,7 @@ void World::dial(NodeNumber from, DialId dial, const Address& address) {
   if (!to) return fail(high_, DialError::refused);
   const Duration there = latency(from, *to);
   if (is_torn_ && from % 2 != *to % 2) return fail(limits::dial_timeout, DialError::timed_out);
-  const bool is_forbidden = std::ranges::any_of(forbidden_, [&](const auto& pair) {
-    return (pair.first == from && pair.second == *to) || (pair.first == *to && pair.second == from);
-  });
-  if (is_forbidden) return fail(2 * there, DialError::unreachable);
+  if (is_forbidden(from, *to)) return fail(2 * there, DialError::unreachable);
   if (!nodes_[*to]->is_plugged || nodes_[*to]->is_silent) {
     return fail(limits::dial_timeout, DialError::timed_out);
   }

@@ -48,6 +48,7 @@ struct NodeSpec {
   Limits limits{};
   Liar liar{};
   bool legacy = false;  ///< carries messages of npm peer-relay 0.0.2
+  bool webrtc = false;  ///< makes data channels
 };
 
 /// Hears what applications hear, in place of the inboxes: for worlds too large to keep it all.
@@ -110,6 +111,8 @@ class World {
   // ---- Links --------------------------------------------------------------------------------
 
   bool are_linked(NodeNumber a, NodeNumber b) const;
+  /// Links over data channels, made so far.
+  std::uint64_t data_channels() const { return data_channels_; }
   /// How many channels there are between two nodes, whatever the nodes think of them.
   std::size_t channels(NodeNumber a, NodeNumber b) const;
   /// Still open, yet nothing arrives any more: how real links die.
@@ -120,6 +123,7 @@ class World {
   void cut(NodeNumber a, NodeNumber b);
   /// Dials between the two fail from now on, both ways.
   void forbid(NodeNumber a, NodeNumber b);
+  void permit(NodeNumber a, NodeNumber b);
   /// Whoever dials that node waits for nothing.
   void make_silent(NodeNumber node);
 
@@ -206,11 +210,15 @@ class World {
   void drive(NodeNumber node);
   void start(NodeNumber node, const NodeSpec& spec);
   void dial(NodeNumber from, DialId dial, const Address& address);
+  void negotiate(NodeNumber node, Negotiate what);
+  void make_data_channel(NodeNumber offerer, NegotiationId offered, NodeNumber answerer,
+                         NegotiationId answered);
   void transmit(LinkId link, Bytes batch);
   void close(NodeNumber from, LinkId link, CloseReason reason);
   void arrive(LinkId link, Bytes message);
   void hear_gone(LinkId link, CloseReason reason);
   std::optional<NodeNumber> node_at(const Address& address) const;
+  bool is_forbidden(NodeNumber a, NodeNumber b) const;
 
   // Channels. A link is an end of one; its number says which.
   LinkId open_channel(std::uint32_t first, std::uint32_t second, Duration latency);
@@ -232,6 +240,7 @@ class World {
   Duration high_ = std::chrono::milliseconds{50};
   bool is_internet_ = false;
   bool is_torn_ = false;
+  std::uint64_t data_channels_ = 0;
   std::uint64_t slow_per_mille_ = 0;
   std::uint64_t slow_bytes_per_second_ = 0;
   Audience* audience_ = nullptr;

@@ -130,6 +130,52 @@ struct DialWish {
   bool probe = false;  ///< only see who answers: a dial-back
 };
 
+/// Make a data channel to that node, and a link of it. To `signalling`.
+struct OfferWish {
+  DialId dial{};
+  NodeId to{};
+  bool is_needed = false;  ///< no link to another node would do
+};
+
+/// An offer came to nothing. To `membership`.
+struct OfferFailed {
+  DialId dial{};
+  DialError error = DialError::no_answer;
+};
+
+/// Seal this signal for that node, and see that it arrives. To `delivery`.
+struct SignalWish {
+  NodeId to{};
+  Bytes body;
+  std::uint64_t token = 0;  ///< names it in SignalDone; 0: tell nothing
+};
+
+/// What became of a signal. To `signalling`.
+struct SignalDone {
+  std::uint64_t token = 0;
+  bool arrived = false;
+};
+
+/// A signal came. To `signalling`.
+struct SignalArrived {
+  NodeId from{};
+  Bytes body;
+};
+
+/// What the host's data channels have to do for a negotiation. To the host.
+struct NegotiateWish {
+  enum class Step : std::uint8_t {
+    offer,      ///< begin, and describe yourself
+    answer,     ///< answer the offer in `text`
+    take,       ///< the answer to ours is `text`
+    candidate,  ///< the other side's: `text`; empty after the last
+    abandon,    ///< say nothing more of it
+  };
+  NegotiationId negotiation{};
+  Step step = Step::offer;
+  std::string text = {};
+};
+
 /// Tell the application.
 struct NotifyWish {
   struct SendDone {
@@ -157,7 +203,8 @@ struct NotifyWish {
 
 using Wish =
     std::variant<std::monostate, RouteWish, SealWish, ContentLeft, ContentFailed, LinkUp, LinkMoved,
-                 LinkDown, FrameWish, BridgeWish, PeerFrameWish, CloseWish, DialWish, NotifyWish>;
+                 LinkDown, FrameWish, BridgeWish, PeerFrameWish, CloseWish, DialWish, OfferWish,
+                 OfferFailed, SignalWish, SignalDone, SignalArrived, NegotiateWish, NotifyWish>;
 
 class Outbox {
  public:

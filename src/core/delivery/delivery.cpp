@@ -83,35 +83,47 @@ bool Delivery::has_room_for(std::size_t bytes) const {
 MessageId Delivery::send(const NodeId& to, Payload payload, Promise promise, TimePoint now,
                          Outbox& out) {
   PEER_RELAY_ASSERT(payload.bytes.size() <= limits::payload_bytes_max);
+  return begin(to,
+               {.kind = promise.probe ? ContentKind::probe : ContentKind::data_acked,
+                .type = payload.type,
+                .payload = payload.bytes},
+               promise.probe ? Rider::probe : Rider::message, 0, promise.timeout, now, out);
+}
+
+void Delivery::send(const SignalWish& signal, TimePoint now, Outbox& out) {
+  begin(signal.to, {.kind = ContentKind::signal, .payload = signal.body}, Rider::signal,
+        signal.token, limits::offer_timeout, now, out);
+}
+
+MessageId Delivery::begin(const NodeId& to, Content content, Rider rider, std::uint64_t token,
+                          Duration timeout, TimePoint now, Outbox& out) {
   const MessageId message = ++last_message_;
   const std::size_t bytes =
-      session_data_header_bytes + content_header_bytes_max + payload.bytes.size();
+      session_data_header_bytes + content_header_bytes_max + content.payload.size();
   if (sends_.size() >= limits::acknowledged_max || !has_room_for(bytes)) {
-    SendResult refused{.outcome = Outcome::refused, .error = Error::queue_full};
-    out.notify(NotifyWish::SendDone{.message = message, .result = refused});
+    const Send refused{.rider = rider, .token = token};
+    tell_end(message, refused, {.outcome = Outcome::refused, .error = Error::queue_full}, out);
     return message;
   }
 
   Target& target = busy_target(to);
-  Content content{.kind = promise.probe ? ContentKind::probe : ContentKind::data_acked,
-                  .epoch = target.epoch,
-                  .sequence = target.sequence++,
-                  .type = payload.type,
-                  .payload = payload.bytes};
+  content.epoch = target.epoch;
+  content.sequence = target.sequence++;
   if (target.sequence == 0) target.epoch = next_epoch_++;  // all numbers were used
   Send& send = sends_[message];
   send.to = to;
   send.content = content_for_sealing(content);
   send.asked = now;
-  send.deadline = promise.timeout < never - now ? now + promise.timeout : never;
+  send.deadline = timeout < never - now ? now + timeout : never;
   send.epoch = content.epoch;
   send.sequence = content.sequence;
-  send.is_probe = promise.probe;
+  send.rider = rider;
+  send.token = token;
   numbers_[number_of(send)] = message;
   held_bytes_ += send.content.size();
   ++target.unfinished;
   target.queued.push(message);
-  if (!promise.probe) ++out.stats().messages_sent;
+  if (rider == Rider::message) ++out.stats().messages_sent;
 
   arm(message, send, now);
   begin_queued(to, now, out);
@@ -133,12 +145,11 @@ Delivery::Target& Delivery::busy_target(const NodeId& id) {
 void Delivery::begin_queued(const NodeId& to, TimePoint now, Outbox& out) {
   Target& target = targets_.at(to);
   if (target.queued.size() > 2 * target.unfinished + 16) skip_finished(target);
-  if (!connected_) return;
   while (!target.queued.empty()) {
     const MessageId message = target.queued.front();
     const auto at = sends_.find(message);
     if (at != sends_.end()) {
-      if (!may_begin(target, at->second)) return;
+      if (!may_leave(at->second) || !may_begin(target, at->second)) return;
       Send& send = at->second;
       target.in_flight_bytes += send.content.size();
       target.in_order.push({.epoch = send.epoch, .sequence = send.sequence, .message = message});
@@ -154,6 +165,11 @@ void Delivery::skip_finished(Target& target) {
     const MessageId message = target.queued.pop();
     if (sends_.contains(message)) target.queued.push(message);
   }
+}
+
+// Signals are how a node that nobody can dial comes to be joined.
+bool Delivery::may_leave(const Send& send) const {
+  return connected_ || send.rider == Rider::signal;
 }
 
 bool Delivery::may_begin(Target& target, const Send& send) {
@@ -186,7 +202,7 @@ void Delivery::handle(const ContentLeft& left, TimePoint now, Outbox& out) {
   const auto at = sends_.find(left.token);
   if (at == sends_.end() || at->second.stage != Stage::handed) return;
   Send& send = at->second;
-  if (send.attempts > 0 && !send.is_probe) ++out.stats().resent;
+  if (send.attempts > 0 && send.rider == Rider::message) ++out.stats().resent;
   if (send.attempts < std::numeric_limits<std::uint8_t>::max()) ++send.attempts;
   send.reason = UnreachableReason::none;
   send.rode_handshake = left.tag == 0;
@@ -214,7 +230,7 @@ void Delivery::handle(const ContentFailed& failed, TimePoint now, Outbox& out) {
   const bool is_unreachable = failed.outcome == Outcome::unreachable;
   send.reason = is_unreachable ? failed.reason : UnreachableReason::none;
   send.where = failed.where;
-  if (is_unreachable && !passes(failed.reason)) {
+  if (is_unreachable && !passes(failed.reason) && send.rider != Rider::signal) {
     return finish_unreachable(failed.token, send, now, out);
   }
   pause(failed.token, send, now);
@@ -245,7 +261,16 @@ bool Delivery::unreachable(std::uint32_t tag, UnreachableReason reason, const No
   const bool is_stranger = !targets_.at(send.to).has_acknowledged;
   const bool is_last_word = plausible && is_stranger && is_latest && send.careful &&
                             reason == UnreachableReason::dead_end;
-  if (is_last_word || ++send.notices >= notices_max) {
+  // Who is signalled to may be new, and not to be found before a second has passed.
+  if (send.rider == Rider::signal) {
+    if (!is_latest) return true;
+    send.careful = true;
+    if (++send.notices <= 1) {
+      resend(message, send, now, out);
+    } else {
+      pause(message, send, now);
+    }
+  } else if (is_last_word || ++send.notices >= notices_max) {
     send.reason = reason;
     send.where = where;
     finish_unreachable(message, send, now, out);
@@ -264,7 +289,7 @@ void Delivery::note_tag(MessageId message, Send& send, std::uint32_t tag) {
 }
 
 void Delivery::resend(MessageId message, Send& send, TimePoint now, Outbox& out) {
-  if (connected_) return hand_over(message, send, now, out);
+  if (may_leave(send)) return hand_over(message, send, now, out);
   send.stage = Stage::paused;
   send.due = never;
   paused_.push(message);
@@ -302,13 +327,22 @@ void Delivery::finish(MessageId message, SendResult result, TimePoint now, Outbo
   result.elapsed = now - send.asked;
   // An acknowledgement can overtake the word that its content left.
   result.attempts = std::max<int>(send.attempts, result.delivered() ? 1 : 0);
-  if (!send.is_probe) count(result.outcome, out.stats());
-  out.notify(NotifyWish::SendDone{.message = message, .result = result});
+  tell_end(message, send, result, out);
 
   Target& target = targets_.at(send.to);
   if (send.stage != Stage::queued) target.in_flight_bytes -= send.content.size();
   begin_queued(send.to, now, out);
   if (--target.unfinished == 0) retire(send.to);
+}
+
+void Delivery::tell_end(MessageId message, const Send& send, const SendResult& result,
+                        Outbox& out) {
+  if (send.rider == Rider::message) count(result.outcome, out.stats());
+  if (send.rider != Rider::signal) {
+    out.notify(NotifyWish::SendDone{.message = message, .result = result});
+  } else if (send.token != 0) {
+    out.wish(SignalDone{.token = send.token, .arrived = result.delivered()});
+  }
 }
 
 void Delivery::count(Outcome outcome, Stats& stats) {

@@ -40,6 +40,13 @@ struct Promise {
   bool probe = false;  ///< acknowledged by the node there and given to nobody; without a payload
 };
 
+/// What rides in a Send, by whom it is for at the other end.
+enum class Rider : std::uint8_t {
+  message,  ///< the application
+  probe,    ///< nobody
+  signal,   ///< the making of data channels
+};
+
 /// A content as SealWish wants it: behind the room for its header, and with room for its tag.
 Bytes content_for_sealing(const Content& content);
 
@@ -66,6 +73,9 @@ class Delivery {
 
   /// NotifyWish::SendDone follows exactly once, if refused at once.
   MessageId send(const NodeId& to, Payload payload, Promise promise, TimePoint now, Outbox& out);
+
+  /// Acknowledged, too. SignalDone follows exactly once, if the wish has a token.
+  void send(const SignalWish& signal, TimePoint now, Outbox& out);
 
   /// A content that `session` opened.
   void handle(const NodeId& from, std::uint8_t hops_left, BytesView content, TimePoint now,
@@ -114,7 +124,7 @@ class Delivery {
     std::uint32_t epoch = 0;
     std::uint32_t sequence = 0;
     Stage stage = Stage::queued;
-    bool is_probe = false;
+    Rider rider = Rider::message;
     bool is_refused = false;  ///< by `session`, the last time it was asked
     bool rode_handshake = false;
     bool careful = false;       ///< somebody said that the target is not there
@@ -122,6 +132,7 @@ class Delivery {
     std::uint8_t notices = 0;
     UnreachableReason reason = UnreachableReason::none;  ///< of the last thing heard, if a notice
     NodeId where{};
+    std::uint64_t token = 0;              ///< of a signal
     std::array<std::uint32_t, 4> tags{};  ///< of the latest transmissions, newest first
   };
 
@@ -160,8 +171,12 @@ class Delivery {
   };
 
   bool has_room_for(std::size_t bytes) const;
+  MessageId begin(const NodeId& to, Content content, Rider rider, std::uint64_t token,
+                  Duration timeout, TimePoint now, Outbox& out);
+  static void tell_end(MessageId message, const Send& send, const SendResult& result, Outbox& out);
   Target& busy_target(const NodeId& id);
   void begin_queued(const NodeId& to, TimePoint now, Outbox& out);
+  bool may_leave(const Send& send) const;
   bool may_begin(Target& target, const Send& send);
   void skip_finished(Target& target);
   void hand_over(MessageId message, Send& send, TimePoint now, Outbox& out);

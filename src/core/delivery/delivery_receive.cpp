@@ -19,6 +19,7 @@ void Delivery::handle(const NodeId& from, std::uint8_t hops_left, BytesView byte
       return give(from, hops_left, *content, out);
     case ContentKind::data_acked:
     case ContentKind::probe:
+    case ContentKind::signal:
       return take_numbered(from, hops_left, *content, out);
     case ContentKind::acknowledge:
       return take_acknowledgement(from, *content, now, out);
@@ -36,6 +37,9 @@ void Delivery::take_numbered(const NodeId& from, std::uint8_t hops_left, const C
   acknowledge(from, hops_left, content, attempt, out);
   if (!is_new) return out.drop(DropReason::duplicate);
   if (content.kind == ContentKind::data_acked) give(from, hops_left, content, out);
+  if (content.kind == ContentKind::signal) {
+    out.wish(SignalArrived{.from = from, .body = {content.payload.begin(), content.payload.end()}});
+  }
 }
 
 void Delivery::give(const NodeId& from, std::uint8_t hops_left, const Content& content,

@@ -15,6 +15,7 @@
 #include "core/route/router.hpp"
 #include "core/route/tracer.hpp"
 #include "core/session/sessions.hpp"
+#include "core/signalling/signalling.hpp"
 #include "core/table/table.hpp"
 #include "core/wire/envelope.hpp"
 #include "core/wire/legacy.hpp"
@@ -86,6 +87,18 @@ struct Engine::Rooms {
   void grant(PeerFrameWish wish);
   void grant(const CloseWish& wish) { links.close(wish, now, out); }
   void grant(const DialWish& wish);
+  void grant(const OfferWish& wish);
+  void grant(const OfferFailed& failed) {
+    membership.dial_failed(failed.dial, failed.error, now, out);
+  }
+  void grant(const SignalWish& wish) { delivery.send(wish, now, out); }
+  void grant(const SignalDone& done) {
+    if (signalling) signalling->handle(done, out);
+  }
+  void grant(const SignalArrived& arrived);
+  void grant(NegotiateWish wish) {
+    actions.push(Negotiate{wish.negotiation, wish.step, std::move(wish.text)});
+  }
   void grant(NotifyWish wish);
 
   void drop(const Envelope& envelope, DropReason reason);
@@ -106,6 +119,7 @@ struct Engine::Rooms {
   Delivery delivery;
   Auditor auditor;
   std::unique_ptr<Legacy> legacy;
+  std::unique_ptr<Signalling> signalling;  // null without data channels
   Undecided undecided;
   MessageId last_foreign = foreign_message;
   std::map<MessageId, MessageId> given;  // by delivery's; bounded as its acknowledged sends are
@@ -144,6 +158,7 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
                   .limits = options.limits,
                   .unix_ms_at_zero = options.unix_ms_at_zero,
                   .carries_legacy = options.legacy,
+                  .makes_channels = options.webrtc,
                   .pool = std::move(options.contact_pool)}),
       sessions(identity, port, random.split(),
                {.network = network,
@@ -159,6 +174,14 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
                                    .is_needed = peer != nullptr && of.needs_link_to(*peer)};
       },
       &membership);
+  if (options.webrtc) {
+    signalling = std::make_unique<Signalling>(
+        identity.id, random.split(),
+        [](const void* context, const NodeId& peer, bool is_needed) {
+          return static_cast<const Membership*>(context)->has_place_for_relay(peer, is_needed);
+        },
+        &membership);
+  }
   if (!options.legacy) return;
   legacy = std::make_unique<Legacy>(
       identity.id, random.split(),
@@ -207,6 +230,14 @@ void Engine::start(TimePoint now) {
 void Engine::link_opened(LinkId link, LinkOrigin origin, TimePoint now) {
   Rooms& r = *rooms_;
   r.now = now;
+  if (origin.negotiation) {
+    const auto opened = r.signalling->opened(*origin.negotiation, link);
+    if (!opened) {
+      r.actions.push(CloseLink{link, CloseReason::surplus});
+      return;
+    }
+    origin.dial = opened->dial;
+  }
   const bool is_probe = origin.dial && r.probes.erase(*origin.dial) > 0;
   if (r.legacy && origin.may_be_old) return r.old_link_opened(link, std::move(origin));
   if (r.legacy && origin.dial && Legacy::owns(*origin.dial)) {
@@ -284,6 +315,7 @@ void Engine::link_closed(LinkId link, CloseReason reason, TimePoint now) {
   r.now = now;
   if (r.legacy && r.legacy->owns(link)) return r.legacy->closed(link, reason, now, r.out);
   r.links.closed(link, reason, r.out);
+  if (r.signalling) r.signalling->link_settled(link, r.out);
 }
 
 void Engine::dial_failed(DialId dial, DialError error, TimePoint now) {
@@ -293,6 +325,21 @@ void Engine::dial_failed(DialId dial, DialError error, TimePoint now) {
     return rooms_->legacy->dial_failed(dial, error, now, rooms_->out);
   }
   rooms_->membership.dial_failed(dial, error, now, rooms_->out);
+}
+
+void Engine::negotiation_described(NegotiationId id, std::string_view sdp, TimePoint now) {
+  rooms_->now = now;
+  rooms_->signalling->described(id, sdp, now, rooms_->out);
+}
+
+void Engine::negotiation_candidate(NegotiationId id, std::string_view line, TimePoint now) {
+  rooms_->now = now;
+  rooms_->signalling->candidate(id, line, rooms_->out);
+}
+
+void Engine::negotiation_failed(NegotiationId id, DialError error, TimePoint now) {
+  rooms_->now = now;
+  rooms_->signalling->failed(id, error, rooms_->out);
 }
 
 void Engine::wake(TimePoint now) {
@@ -306,6 +353,7 @@ void Engine::wake(TimePoint now) {
   r.sessions.wake(now, r.out);
   r.delivery.wake(now, r.out);
   r.auditor.wake(now, r.out);
+  if (r.signalling) r.signalling->wake(now, r.out);
   if (!r.legacy) return;
   r.legacy->wake(now, r.out);
   r.undecided.wake(now, r.out);
@@ -603,6 +651,7 @@ void Engine::shut_down(TimePoint now) {
   Rooms& r = *rooms_;
   r.now = now;
   r.membership.stop();
+  if (r.signalling) r.signalling->stop(r.out);
   r.delivery.abandon_all(now, r.out);
   r.grant_all();  // what was being said is said before the goodbye
   r.links.close_all(CloseReason::shutdown, now, r.out);
@@ -638,8 +687,9 @@ void Engine::Rooms::grant(RouteWish wish) {
                           .home = membership.home(),
                           .body = wish.body};
   ++out.stats().envelopes_originated;
-  const Step step = wish.first_hop ? router.step_by(*wish.first_hop)
-                                   : router.first_step(envelope, wish.attempt, membership.relays());
+  const Step step = wish.first_hop
+                        ? router.step_by(*wish.first_hop)
+                        : router.first_step(envelope, wish.attempt, membership.has_address());
   // A notice would have told; that there is none may be the first hop's doing.
   if (step.before && !wish.careful) auditor.doubt(*step.before, now);
   if (step.act == Step::Act::forward) {
@@ -681,6 +731,7 @@ void Engine::Rooms::grant(SealWish wish) {
 
 void Engine::Rooms::grant(const LinkUp& up) {
   membership.handle(up, now, out);
+  if (signalling) signalling->link_settled(up.link, out);
   // Not if it was turned away.
   if (legacy && table.find(up.id) != nullptr) {
     legacy->peer_up(up.id, up.carries_legacy, now, out);
@@ -729,6 +780,16 @@ void Engine::Rooms::grant(const DialWish& wish) {
   actions.push(Dial{.dial = wish.dial, .address = wish.address});
 }
 
+void Engine::Rooms::grant(const OfferWish& wish) {
+  if (signalling) return signalling->handle(wish, now, out);
+  out.wish(OfferFailed{.dial = wish.dial, .error = DialError::unsupported});
+}
+
+void Engine::Rooms::grant(const SignalArrived& arrived) {
+  if (!signalling) return out.drop(DropReason::contact_unwanted);
+  signalling->handle(arrived, now, out);
+}
+
 // ---- What to do ----
 
 std::optional<Action> Engine::next_action() {
@@ -757,9 +818,10 @@ std::optional<Action> Engine::next_action() {
 
 TimePoint Engine::next_wake() const {
   const Rooms& r = *rooms_;
-  const TimePoint next =
+  TimePoint next =
       std::min({r.links.next_wake(), r.tracer.next_wake(), r.membership.next_wake(),
                 r.sessions.next_wake(), r.delivery.next_wake(), r.auditor.next_wake()});
+  if (r.signalling) next = std::min(next, r.signalling->next_wake());
   return r.legacy ? std::min({next, r.legacy->next_wake(), r.undecided.next_wake()}) : next;
 }
 

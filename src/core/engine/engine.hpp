@@ -60,6 +60,7 @@ struct EngineOptions {
   Duration link_dead_after = limits::link_dead_after;
   std::int64_t unix_ms_at_zero = 0;  ///< the wall clock, in ms since 1970, at TimePoint{}
   bool legacy = false;               ///< a member of networks of npm peer-relay 0.0.2, too
+  bool webrtc = false;               ///< the host makes data channels: Negotiate comes
   std::shared_ptr<ContactPool> contact_pool = {};  ///< may be null
 };
 
@@ -90,7 +91,8 @@ struct LinkOrigin {
   std::string remote;          ///< URL dialed or "ip:port", for people
   std::string remote_host;     ///< the other side's IP address, in text
   Bytes channel_binding;       ///< for the handshake's prologue; empty but for WebRTC
-  bool may_be_old = false;     ///< dialed by us, and whoever answered does not say it is one of us
+  std::optional<NegotiationId> negotiation = {};  ///< of a data channel; then `dial` is nothing
+  bool may_be_old = false;  ///< dialed by us, and whoever answered does not say it is one of us
 };
 
 // Actions.
@@ -103,6 +105,13 @@ struct Dial {
   DialId dial{};
   Address address;
 };
+/// What the host's data channels have to do. A negotiation ends by link_opened, by
+/// negotiation_failed, or with the step `abandon`, about which the host says nothing more.
+struct Negotiate {
+  NegotiationId negotiation{};
+  NegotiateWish::Step step = NegotiateWish::Step::offer;
+  std::string text;
+};
 struct CloseLink {
   LinkId link{};
   CloseReason reason = CloseReason::shutdown;  ///< what is transmitted already still leaves
@@ -110,7 +119,7 @@ struct CloseLink {
 struct Notify {
   decltype(NotifyWish::event) event;
 };
-using Action = std::variant<Transmit, Dial, CloseLink, Notify>;
+using Action = std::variant<Transmit, Dial, Negotiate, CloseLink, Notify>;
 
 class Engine {
  public:
@@ -136,6 +145,10 @@ class Engine {
   /// Also follows a CloseLink. Unknown links are ignored.
   void link_closed(LinkId link, CloseReason reason, TimePoint now);
   void dial_failed(DialId dial, DialError error, TimePoint now);
+  /// Our offer or answer, and then candidates, empty after the last (RFC 8838).
+  void negotiation_described(NegotiationId id, std::string_view sdp, TimePoint now);
+  void negotiation_candidate(NegotiationId id, std::string_view line, TimePoint now);
+  void negotiation_failed(NegotiationId id, DialError error, TimePoint now);
   void wake(TimePoint now);
 
   void set_liar(Liar liar);

@@ -165,6 +165,7 @@ class Star {
                               .channel_binding = {}},
                              now_);
   }
+  void act(std::size_t, const Negotiate&) { PEER_RELAY_ASSERT(!"all have addresses"); }
   void act(std::size_t, const CloseLink&) { PEER_RELAY_ASSERT(!"a star that loses a ray"); }
   void act(std::size_t node, const Notify& notify) {
     if (std::holds_alternative<Message>(notify.event)) ++nodes_[node].received;

@@ -158,9 +158,15 @@ void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
 }
 
 void Membership::dial_failed(DialId dial, DialError error, TimePoint now, Outbox& out) {
+  const auto at = dials_.find(dial);
+  const bool is_linked = at != dials_.end() && table_.find(at->second.expected) != nullptr;
+  if (error == DialError::superseded && is_linked) {
+    dials_.erase(at);
+    dirty_ = true;
+    return;
+  }
   ++out.stats().dials_failed;
   ++out.stats().dial_errors[static_cast<std::size_t>(error)];
-  const auto at = dials_.find(dial);
   if (at == dials_.end()) return;
   const Dialing& failed = at->second;
   if (failed.purpose == Purpose::bootstrap) {
@@ -169,6 +175,9 @@ void Membership::dial_failed(DialId dial, DialError error, TimePoint now, Outbox
   } else if (failed.purpose == Purpose::asked) {
     out.notify(Problem{Problem::Kind::dial_failed, failed.address.to_string(),
                        std::string{name_of(error)}});
+  } else if (failed.by_signal && is_asked_for(failed.expected)) {
+    out.notify(
+        Problem{Problem::Kind::dial_failed, failed.expected.to_hex(), std::string{name_of(error)}});
   }
   dial_ended(dial, std::nullopt, false, now, out);
 }
@@ -177,7 +186,7 @@ void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_we
                             Outbox& out) {
   const auto at = dials_.find(id);
   if (at == dials_.end()) return;
-  const Dialing ended = std::move(at->second);
+  Dialing ended = std::move(at->second);
   dials_.erase(at);
   dirty_ = true;
   switch (ended.purpose) {
@@ -212,13 +221,7 @@ void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_we
     }
     return;
   }
-  if (!ended.rest.empty()) {
-    Dialing next = ended;
-    next.address = next.rest.back();
-    next.rest.pop_back();
-    dial(std::move(next), out);
-    return;
-  }
+  if (!ended.rest.empty() || ended.may_signal) return dial_next(std::move(ended), out);
   table_.forget(ended.expected);
   shun(ended.expected, now);
   end_connect(ended.expected, Error::dial_failed, out);
@@ -284,13 +287,15 @@ void Membership::make_room(const NodeId& newcomer, TimePoint now, Outbox& out) {
   out.wish(CloseWish{least->link, CloseReason::surplus});
 }
 
+// With alternatives that have an address: it may have no other link by which to signal.
 void Membership::turn_away(const LinkUp& up, Outbox& out) {
   std::vector<ContactPtr> keep;
   const bool is_local = reach_of_host(up.remote_host) == Reach::loopback;
   Bytes body;
-  encode_neighbour_contacts({.purpose = ContactsPurpose::alternatives,
-                             .contacts = views_for(up.id, up.id, is_local, limits::siblings, keep)},
-                            body);
+  encode_neighbour_contacts(
+      {.purpose = ContactsPurpose::alternatives,
+       .contacts = views_for(up.id, up.id, is_local, limits::siblings, keep, true)},
+      body);
   out.wish(FrameWish{up.link, FrameKind::contacts, std::move(body)});
   out.wish(CloseWish{up.link, CloseReason::busy});
 }
@@ -405,7 +410,7 @@ void Membership::follow_referral(const NeighbourContacts& contacts, TimePoint no
   if (!joined_ || referrals_left_ == 0 || dialing(Purpose::bootstrap) == 0) return;
   for (const BytesView encoded : contacts.contacts) {
     const ContactPtr contact = prove(encoded, now, out);
-    if (contact == nullptr || !contact->is_dialable() || table_.find(contact->id) != nullptr ||
+    if (contact == nullptr || !contact->has_addresses || table_.find(contact->id) != nullptr ||
         (contact->is_local() && !is_local_network())) {
       continue;
     }
@@ -418,8 +423,13 @@ void Membership::follow_referral(const NeighbourContacts& contacts, TimePoint no
 // The records that a reader may see, those closest to the target first. Loopback addresses stay on
 // their machine.
 ContactViews Membership::views_for(const NodeId& target, const NodeId& reader, bool reader_is_local,
-                                   std::size_t count, std::vector<ContactPtr>& keep) const {
-  keep = table_.closest_contacts(target, accomplices_ ? table_.peers().size() : count + 1, true);
+                                   std::size_t count, std::vector<ContactPtr>& keep,
+                                   bool only_addressed) const {
+  const bool all = only_addressed || accomplices_ != nullptr;
+  keep = table_.closest_contacts(target, all ? table_.peers().size() : count + 1, true);
+  if (only_addressed) {
+    std::erase_if(keep, [](const ContactPtr& contact) { return !contact->has_addresses; });
+  }
   if (accomplices_) {
     std::erase_if(keep, [this](const ContactPtr& contact) { return !accomplices_(contact->id); });
   }

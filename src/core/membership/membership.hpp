@@ -49,6 +49,7 @@ class Membership {
     Limits limits;
     std::int64_t unix_ms_at_zero = 0;
     bool carries_legacy = false;  ///< old messages: said in our record, and links to our like kept
+    bool makes_channels = false;  ///< WebRTC data channels: said in our record
     std::shared_ptr<ContactPool> pool{};  ///< of all nodes of the process; may be null
   };
 
@@ -116,7 +117,13 @@ class Membership {
   /// dead end is not the last word.
   bool is_calm(TimePoint now) const { return now >= calm_from_; }
   /// Whether others can dial us.
-  bool relays() const { return !public_addresses_.empty() || !local_addresses_.empty(); }
+  bool relays() const { return has_address() || offers_channels(); }
+  /// Whether they can by address, so that all who should be linked to us are.
+  bool has_address() const { return !public_addresses_.empty() || !local_addresses_.empty(); }
+  /// Whether a link that a peer asks for, before it is made, would be kept.
+  bool has_place_for_relay(const NodeId& id, bool is_needed) const {
+    return running_ && has_place_for(id, true, is_needed || needs_link_to(id));
+  }
   /// While we are too new for others to find: a peer by which what is for us should go.
   std::optional<NodeId> home() const;
   /// Whether the application asked for that node, or it would be our first link into its bucket.
@@ -134,6 +141,8 @@ class Membership {
     Address address;
     NodeId expected{};          // with contact and probe
     std::vector<Address> rest;  // of the same contact
+    bool may_signal = false;    // if no address will do
+    bool by_signal = false;     // address means nothing then
     NodeId asker{};             // with probe
     std::uint32_t token = 0;    // with probe
   };
@@ -178,7 +187,8 @@ class Membership {
   ContactPtr prove(BytesView encoded, TimePoint now, Outbox& out);
   void learn(BytesView encoded, bool from_local, TimePoint now, Outbox& out);
   ContactViews views_for(const NodeId& target, const NodeId& reader, bool reader_is_local,
-                         std::size_t count, std::vector<ContactPtr>& keep) const;
+                         std::size_t count, std::vector<ContactPtr>& keep,
+                         bool only_addressed = false) const;
   void send_contacts(const LinkedPeer& to, ContactsPurpose purpose, Outbox& out) const;
   void announce(const Contact& newcomer, Outbox& out) const;
   void exchange(Outbox& out) const;
@@ -188,6 +198,8 @@ class Membership {
   bool is_dialing(const NodeId& id) const;
   bool dial(const Contact& contact, TimePoint now, Outbox& out);
   DialId dial(Dialing dialing, Outbox& out);
+  void dial_next(Dialing dialing, Outbox& out);
+  bool offers_channels() const;
   void dial_ended(DialId dial, std::optional<NodeId> met, bool dialed_well, TimePoint now,
                   Outbox& out);
   void bootstrap(TimePoint now, Outbox& out);

@@ -84,7 +84,8 @@ Bytes Membership::signed_record(const std::vector<Address>& addresses, TimePoint
                        .expiry = 0,
                        .addresses = addresses,
                        .signature = {}};
-  if (options_.carries_legacy) record.transports = contact_legacy;
+  if (options_.carries_legacy) record.transports |= contact_legacy;
+  if (offers_channels()) record.transports |= contact_webrtc;
   const auto lifetime =
       std::chrono::duration_cast<std::chrono::seconds>(limits::contact_lifetime).count();
   record.expiry = record.sequence / 1000 + static_cast<std::uint64_t>(lifetime);
@@ -111,6 +112,8 @@ void Membership::tell_record(Outbox& out) const {
     out.wish(FrameWish{peer.link, FrameKind::contacts, std::move(body)});
   }
 }
+
+bool Membership::offers_channels() const { return options_.makes_channels; }
 
 // By an envelope it goes who knows where: loopback addresses only if there is nothing better to
 // say, and our neighbourhood is this machine.

@@ -168,25 +168,42 @@ bool Membership::dial(const Contact& contact, TimePoint now, Outbox& out) {
     if (reach == Reach::nowhere || (reach == Reach::loopback && !is_local_network())) continue;
     addresses.push_back(address);
   }
-  if (addresses.empty()) {
+  const bool may_signal = options_.makes_channels && (contact.transports & contact_webrtc) != 0;
+  if (addresses.empty() && !may_signal) {
     shun(contact.id, now);
     return false;
   }
-  const Address first = addresses.back();
-  addresses.pop_back();
-  dial({.purpose = Purpose::contact,
-        .address = first,
-        .expected = contact.id,
-        .rest = std::move(addresses)},
-       out);
+  Dialing dialing{.purpose = Purpose::contact,
+                  .address = {},
+                  .expected = contact.id,
+                  .rest = std::move(addresses),
+                  .may_signal = may_signal};
+  dial_next(std::move(dialing), out);
   return true;
+}
+
+// The contact's next address; when there is none left, by a data channel.
+void Membership::dial_next(Dialing dialing, Outbox& out) {
+  if (dialing.rest.empty()) {
+    dialing.by_signal = true;
+    dialing.may_signal = false;
+  } else {
+    dialing.address = std::move(dialing.rest.back());
+    dialing.rest.pop_back();
+  }
+  dial(std::move(dialing), out);
 }
 
 DialId Membership::dial(Dialing dialing, Outbox& out) {
   const DialId id{++last_dial_};
   ++out.stats().dials;
-  out.wish(
-      DialWish{.dial = id, .address = dialing.address, .probe = dialing.purpose == Purpose::probe});
+  if (dialing.by_signal) {
+    out.wish(OfferWish{
+        .dial = id, .to = dialing.expected, .is_needed = needs_link_to(dialing.expected)});
+  } else {
+    out.wish(DialWish{
+        .dial = id, .address = dialing.address, .probe = dialing.purpose == Purpose::probe});
+  }
   dials_.emplace(id, std::move(dialing));
   return id;
 }

@@ -140,11 +140,13 @@ void encode_session_payload(const SessionPayload& payload, Bytes& out) {
 namespace {
 
 bool is_known(ContentKind kind) {
-  return kind >= ContentKind::data && kind <= ContentKind::acknowledge;
+  return (kind >= ContentKind::data && kind <= ContentKind::acknowledge) ||
+         kind == ContentKind::signal;
 }
-bool has_payload(ContentKind kind) {
+bool has_type(ContentKind kind) {
   return kind == ContentKind::data || kind == ContentKind::data_acked;
 }
+bool has_payload(ContentKind kind) { return has_type(kind) || kind == ContentKind::signal; }
 
 }  // namespace
 
@@ -159,10 +161,8 @@ Decoded<Content> decode_content(BytesView bytes) {
     content.sequence = in.u32();
   }
   if (content.kind == ContentKind::acknowledge) content.hops_left = in.u8();
-  if (has_payload(content.kind)) {
-    content.type = ContentType{in.u8()};
-    content.payload = in.rest();
-  }
+  if (has_type(content.kind)) content.type = ContentType{in.u8()};
+  if (has_payload(content.kind)) content.payload = in.rest();
   if (content.hops_left > limits::hops_max) return std::unexpected(over_limit);
   if (content.type > ContentType::json) return std::unexpected(unknown);
   if (content.payload.size() > limits::payload_bytes_max) return std::unexpected(over_limit);
@@ -178,10 +178,8 @@ void encode_content(const Content& content, Bytes& out) {
     writer.u32(content.sequence);
   }
   if (content.kind == ContentKind::acknowledge) writer.u8(content.hops_left);
-  if (has_payload(content.kind)) {
-    writer.u8(static_cast<std::uint8_t>(content.type));
-    writer.bytes(content.payload);
-  }
+  if (has_type(content.kind)) writer.u8(static_cast<std::uint8_t>(content.type));
+  if (has_payload(content.kind)) writer.bytes(content.payload);
 }
 
 }  // namespace peer_relay

@@ -88,12 +88,14 @@ enum class ContentKind : std::uint8_t {
   data_acked = 0x02,  ///< acknowledged
   probe = 0x03,       ///< acknowledged, and given to nobody: "are you there"
   acknowledge = 0x04,
-  // 0x10 (SIGNAL) and 0x20 to 0x27 (STREAM_*) are set aside.
+  signal = 0x10,  ///< acknowledged; for the making of a data channel, not for applications
+  // 0x20 to 0x27 (STREAM_*) are set aside.
 };
 
 // data:        1B kind | 1B content type | payload (the rest)
 // data_acked:  1B kind | 4B epoch | 4B sequence | 1B content type | payload (the rest)
 // probe:       1B kind | 4B epoch | 4B sequence
+// signal:      1B kind | 4B epoch | 4B sequence | signal (signal.hpp; the rest)
 // acknowledge: 1B kind | 4B epoch | 4B sequence | 1B hops left that the message arrived with
 //
 // epoch: names a count of the sender's; the first of a process is random, so that none comes twice.

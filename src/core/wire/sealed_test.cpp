@@ -179,8 +179,19 @@ TEST(Content, IsTheGoldenOneOfEachKind) {
                                                 .payload = {}});
 }
 
+TEST(Content, ASignalIsNumberedAndHasNoType) {
+  const Bytes signal{0x10, 0xfe, 0xed, 0xf0, 0x0d, 0, 0, 0, 7, 4, 0};
+  const auto content = decode_content(signal);
+  ASSERT_TRUE(content);
+  EXPECT_EQ(content->kind, ContentKind::signal);
+  EXPECT_EQ(content->epoch, 0xfeedf00d);
+  EXPECT_EQ(content->sequence, 7u);
+  EXPECT_THAT(content->payload, ElementsAreArray({4, 0}));
+  EXPECT_EQ(encoded<encode_content>(*content), signal);
+}
+
 TEST(Content, OfAnUnknownKindOrTypeIsRefused) {
-  for (const std::uint8_t kind : Bytes{0, 5, 0x10, 0x20, 255}) {
+  for (const std::uint8_t kind : Bytes{0, 5, 0x0f, 0x11, 0x20, 255}) {
     EXPECT_EQ(error_of(decode_content(Bytes{kind, 0, 0, 0, 0, 0, 0, 0, 0, 0})),
               DecodeError::unknown);
   }
