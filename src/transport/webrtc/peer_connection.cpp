@@ -135,7 +135,6 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   std::uint16_t streams_ = 0;
   std::optional<std::uint16_t> channel_;
   int refused_channels_ = 0;
-  bool is_reset_ = false;
   bool is_writable_due_ = false;
 };
 

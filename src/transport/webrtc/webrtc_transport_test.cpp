@@ -704,7 +704,7 @@ TEST_F(WebRtcTransports, HundredsOpenOnOneThread) {
   const std::size_t resident = resident_bytes();
   ASSERT_TRUE(connect(alice, bob));
   const std::size_t threads_first = threads();
-  EXPECT_LE(threads_first, 3u);  // ours, usrsctp's idle one, and perhaps a sanitizer's
+  EXPECT_LE(threads_first, 3u);  // ours, and an idle one of usrsctp and of GLib each
   while (alice.opened < pairs) {
     while (alice.transport->negotiations() < limits::negotiations_max &&
            alice.offers.size() < pairs) {
