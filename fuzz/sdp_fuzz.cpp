@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "base/assert.hpp"
+#include "peer_relay/limits.hpp"
 #include "transport/webrtc/dcep.hpp"
 
 namespace {
@@ -21,7 +22,7 @@ void try_candidate(std::string_view line) {
   const auto candidate = parse_candidate(line, anywhere);
   if (!candidate) return;
   const std::string again = to_string(*candidate);
-  PEER_RELAY_ASSERT(again.size() <= candidate_bytes_max);
+  PEER_RELAY_ASSERT(again.size() <= limits::candidate_bytes_max);
   PEER_RELAY_ASSERT(parse_candidate(again, anywhere) == *candidate);
   PEER_RELAY_ASSERT(is_ip_address(candidate->host));
   PEER_RELAY_ASSERT(reach_of_host(candidate->host) != Reach::nowhere);
@@ -41,13 +42,13 @@ void try_dcep(BytesView message) {
 void try_description(std::string_view text) {
   const auto parsed = parse_description(text, anywhere);
   if (!parsed) return;
-  PEER_RELAY_ASSERT(text.size() <= description_bytes_max);
-  PEER_RELAY_ASSERT(parsed->candidates.size() <= candidates_max);
+  PEER_RELAY_ASSERT(text.size() <= limits::description_bytes_max);
+  PEER_RELAY_ASSERT(parsed->candidates.size() <= limits::candidates_max);
   PEER_RELAY_ASSERT(!parsed->fingerprints.empty());
   PEER_RELAY_ASSERT(parsed->others.size() < sections_max);
   // What we print of it is read as the same; it may be longer, by the answers to other sections.
   const std::string again = print_description(*parsed, 1);
-  if (again.size() > description_bytes_max) return;
+  if (again.size() > limits::description_bytes_max) return;
   PEER_RELAY_ASSERT(parse_description(again, anywhere) == *parsed);
 }
 

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include "peer_relay/limits.hpp"
 #include "transport/webrtc/fields.hpp"
 
 namespace peer_relay::webrtc {
@@ -57,7 +58,7 @@ bool CandidatePolicy::allows(Reach reach) const {
 std::expected<Candidate, CandidateError> parse_candidate(std::string_view line,
                                                          const CandidatePolicy& policy) {
   using enum CandidateError;
-  if (line.size() > candidate_bytes_max) return std::unexpected(too_long);
+  if (line.size() > limits::candidate_bytes_max) return std::unexpected(too_long);
   if (!take_prefix(line, "candidate:")) return std::unexpected(malformed);
 
   Candidate out;

@@ -5,7 +5,6 @@
 // a literal address for UDP at which a peer can be, and nothing else.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <string>
@@ -14,13 +13,6 @@
 #include "peer_relay/address.hpp"
 
 namespace peer_relay::webrtc {
-
-/// Two IPv6 addresses in full, and room for extensions; longer ones are nobody's.
-inline constexpr std::size_t candidate_bytes_max = 256;
-
-/// What one peer may name in all. Hosts with several interfaces and TURN servers stay below it;
-/// each costs us a pair to check for each of ours.
-inline constexpr std::size_t candidates_max = 20;
 
 enum class CandidateKind : std::uint8_t { host, server_reflexive, peer_reflexive, relayed };
 

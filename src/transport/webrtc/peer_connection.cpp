@@ -58,6 +58,8 @@ class Connection final : public std::enable_shared_from_this<Connection>,
 
   std::size_t queued_bytes() const { return sctp_ ? sctp_->queued_bytes() : 0; }
   std::size_t send_bytes_max() const { return send_bytes_max_; }
+  std::size_t remote_candidates() const { return candidates_; }
+  std::optional<SdpError> description_error() const { return description_error_; }
   Bytes channel_binding() const;
   const Ice* ice() const { return ice_.get(); }
 
@@ -79,6 +81,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   void sctp_opened(std::uint16_t streams) override;
   void sctp_received(std::uint16_t stream, Ppid ppid, MutableBytes message) override;
   void sctp_reset(std::uint16_t stream) override;
+  void sctp_taken(Bytes buffer) override;
   void sctp_writable() override;
   void sctp_closed() override;
   void sctp_overrun() override;
@@ -125,13 +128,13 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   Description own_;  // what we say of ourselves
   std::uint16_t remote_port_ = 5000;
   std::size_t send_bytes_max_ = 0;
+  std::optional<SdpError> description_error_;
   std::vector<std::string> early_candidates_;  // at most candidates_max
   std::size_t candidates_ = 0;                 // of the other side, taken so far
   std::optional<CertificateDigest> peer_;
   std::uint16_t streams_ = 0;
   std::optional<std::uint16_t> channel_;
   int refused_channels_ = 0;
-  bool is_reset_ = false;
   bool is_writable_due_ = false;
 };
 
@@ -183,12 +186,17 @@ void Connection::describe() {
 void Connection::set_remote(std::string_view sdp) {
   if (is_over() || has_remote_) return;
   auto remote = parse_description(sdp, options_.policy);
+  if (remote && !choose_role(remote->setup)) remote = std::unexpected(SdpError::bad_setup);
+  if (!remote) {
+    description_error_ = remote.error();
+    return finish(PeerConnectionEnd::bad_description);
+  }
+  // An agent costs a hundred times what reading does, so only now.
   if (state_ == State::fresh) {
     PEER_RELAY_ASSERT(!options_.offers);
     begin();
     if (is_over()) return;
   }
-  if (!remote || !choose_role(remote->setup)) return finish(PeerConnectionEnd::bad_description);
   has_remote_ = true;
   state_ = State::ice;
   remote_port_ = remote->sctp_port;
@@ -229,14 +237,14 @@ bool Connection::choose_role(Setup remote) {
 }
 
 void Connection::add_candidate(std::string_view line) {
-  if (is_over() || line.size() > candidate_bytes_max) return;
+  if (is_over() || line.size() > limits::candidate_bytes_max) return;
   if (has_remote_) return offer_candidate(line);
-  if (early_candidates_.size() < candidates_max) early_candidates_.emplace_back(line);
+  if (early_candidates_.size() < limits::candidates_max) early_candidates_.emplace_back(line);
 }
 
 void Connection::offer_candidate(std::string_view line) {
   if (line.empty()) return ice_->end_of_remote();
-  if (candidates_ == candidates_max) return;
+  if (candidates_ == limits::candidates_max) return;
   const auto candidate = parse_candidate(line, options_.policy);
   if (!candidate) return;
   ++candidates_;
@@ -293,7 +301,7 @@ Bytes Connection::channel_binding() const {
 void Connection::ice_candidate(const Candidate& candidate) {
   if (is_over() || candidate.kind == CandidateKind::peer_reflexive) return;
   if (candidate.kind == CandidateKind::host && !options_.shows_host_candidates) return;
-  if (own_.candidates.size() == candidates_max) return;
+  if (own_.candidates.size() == limits::candidates_max) return;
   own_.candidates.push_back(candidate);
   // Once the channel is open they are of no more use.
   if (!is_described_ || !options_.trickles || state_ >= State::open) return;
@@ -425,6 +433,10 @@ void Connection::sctp_reset(std::uint16_t stream) {
   finish(PeerConnectionEnd::closed_by_peer);
 }
 
+void Connection::sctp_taken(Bytes buffer) {
+  if (sink_ != nullptr) sink_->connection_taken(std::move(buffer));
+}
+
 void Connection::sctp_writable() {
   if (state_ == State::closing) return sctp_->reset(*channel_);
   if (state_ == State::open && sink_ != nullptr) sink_->connection_writable();
@@ -490,6 +502,10 @@ bool PeerConnection::send(Bytes message, bool is_text) {
 }
 std::size_t PeerConnection::queued_bytes() const { return connection_->queued_bytes(); }
 std::size_t PeerConnection::send_bytes_max() const { return connection_->send_bytes_max(); }
+std::size_t PeerConnection::remote_candidates() const { return connection_->remote_candidates(); }
+std::optional<SdpError> PeerConnection::description_error() const {
+  return connection_->description_error();
+}
 void PeerConnection::close() { connection_->close(); }
 Bytes PeerConnection::channel_binding() const { return connection_->channel_binding(); }
 

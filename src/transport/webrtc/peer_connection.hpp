@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -67,6 +68,9 @@ class PeerConnectionSink {
   virtual void connection_opened() = 0;
   /// One whole message, which the sink may write in; valid during the call.
   virtual void connection_received(MutableBytes message, bool is_text) = 0;
+  /// The buffer of a message that the stack has taken, to be filled again. Unlike all else it may
+  /// come from within send(), and is no place to close or destroy anything.
+  virtual void connection_taken(Bytes buffer) { static_cast<void>(buffer); }
   /// All that was sent has been taken by the stack.
   virtual void connection_writable() = 0;
   /// The last that is heard of it.
@@ -101,6 +105,10 @@ class PeerConnection {
   std::size_t queued_bytes() const;
   /// What the other side takes at once.
   std::size_t send_bytes_max() const;
+  /// Of the other side's candidates those that are of use, so far.
+  std::size_t remote_candidates() const;
+  /// What was wrong with a bad description.
+  std::optional<SdpError> description_error() const;
 
   /// Lets what is queued leave, for a short time, then closes.
   void close();

@@ -93,11 +93,11 @@ class PeerConnections : public testing::Test {
   /// Each hears what the other says.
   static void introduce(Side& a, Side& b) {
     for (auto [from, to] : {std::pair{&a, &b}, std::pair{&b, &a}}) {
-      from->on_described = [to = to](const std::string& sdp) {
-        if (to->connection) to->connection->set_remote(sdp);
+      from->on_described = [other = to](const std::string& sdp) {
+        if (other->connection) other->connection->set_remote(sdp);
       };
-      from->on_candidate = [to = to](const std::string& line) {
-        if (to->connection) to->connection->add_candidate(line);
+      from->on_candidate = [other = to](const std::string& line) {
+        if (other->connection) other->connection->add_candidate(line);
       };
     }
   }

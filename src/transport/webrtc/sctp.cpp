@@ -198,7 +198,7 @@ bool Sctp::Association::flush() {
     if (taken <= 0) return false;  // no room, or an end of which we shall hear
     message.taken += static_cast<std::size_t>(taken);
     queued_bytes -= static_cast<std::size_t>(taken);
-    if (message.taken == message.bytes.size()) queue.pop();
+    if (message.taken == message.bytes.size()) sink.sctp_taken(queue.pop().bytes);
   }
   return true;
 }

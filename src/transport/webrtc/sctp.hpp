@@ -29,6 +29,9 @@ class SctpSink {
   virtual void sctp_received(std::uint16_t stream, Ppid ppid, MutableBytes message) = 0;
   /// The other side has closed its half of the stream (RFC 6525).
   virtual void sctp_reset(std::uint16_t stream) = 0;
+  /// The buffer of a message that the stack has taken, to be filled again. Comes at once, from
+  /// within send() too.
+  virtual void sctp_taken(Bytes buffer) = 0;
   /// All that was sent has been taken by the stack.
   virtual void sctp_writable() = 0;
   /// By the other side, or because nothing gets through any more.

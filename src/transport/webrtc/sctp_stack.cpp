@@ -117,6 +117,9 @@ void settle_options() {
   usrsctp_sysctl_set_sctp_rto_max_default(10'000);
   usrsctp_sysctl_set_sctp_init_rto_max_default(10'000);
   usrsctp_sysctl_set_sctp_heartbeat_interval_default(10'000);
+  // Tags need no rest before they are used again: a late packet of an association that is gone goes
+  // with its keys. Else each end is remembered for a minute.
+  usrsctp_sysctl_set_sctp_vtag_time_wait(0);
 }
 
 void Process::enter() {

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "peer_relay/limits.hpp"
 #include "transport/webrtc/fields.hpp"
 
 namespace peer_relay::webrtc {
@@ -96,7 +97,7 @@ class Parser {
   explicit Parser(const CandidatePolicy& policy) : policy_(policy) {}
 
   std::expected<Description, SdpError> parse(std::string_view text) {
-    if (text.size() > description_bytes_max) return std::unexpected(SdpError::too_long);
+    if (text.size() > limits::description_bytes_max) return std::unexpected(SdpError::too_long);
     bool is_first = true;
     while (!text.empty()) {
       const std::size_t end = text.find('\n');
@@ -198,7 +199,7 @@ class Parser {
   }
 
   bool read_candidate(std::string_view line, Section& section) {
-    if (section.candidates.size() == candidates_max) return true;
+    if (section.candidates.size() == limits::candidates_max) return true;
     auto candidate = parse_candidate(line, policy_);
     if (candidate) section.candidates.push_back(std::move(*candidate));
     return true;

@@ -19,8 +19,6 @@
 
 namespace peer_relay::webrtc {
 
-/// A browser's offer of audio, video and data is about 8 KiB.
-inline constexpr std::size_t description_bytes_max = 16 * 1024;
 inline constexpr std::size_t sections_max = 32;
 inline constexpr std::size_t fingerprints_max = 8;
 

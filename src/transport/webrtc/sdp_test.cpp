@@ -8,6 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "peer_relay/limits.hpp"
+
 namespace peer_relay::webrtc {
 namespace {
 
@@ -158,7 +160,7 @@ TEST(Sdp, IsBounded) {
   for (int i = 0; i < 20; ++i) fingerprints += "a=fingerprint:sha-256 " + digest_text('B') + "\r\n";
   const auto parsed = parse_description(with(candidates + fingerprints), anywhere);
   ASSERT_TRUE(parsed);
-  EXPECT_THAT(parsed->candidates, SizeIs(candidates_max));
+  EXPECT_THAT(parsed->candidates, SizeIs(limits::candidates_max));
   EXPECT_THAT(parsed->fingerprints, SizeIs(fingerprints_max));
 }
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/link_id.hpp"
-#include "peer_relay/address.hpp"
+#include "peer_relay/limits.hpp"
 #include "peer_relay/node.hpp"
 #include "peer_relay/reasons.hpp"
 #include "transport/transport.hpp"
@@ -25,6 +25,10 @@ class io_context;
 }
 
 namespace peer_relay {
+
+namespace webrtc {
+struct Context;
+}
 
 /// What a negotiation has to tell the other side, and how it ended. Never from within a call of the
 /// transport's.
@@ -50,13 +54,17 @@ struct IceServerName {
 };
 
 struct WebRtcOptions {
-  std::vector<IceServerName> servers = {};   ///< empty: nobody else is ever asked
-  std::vector<std::string> interfaces = {};  ///< names or IP addresses; empty: all but loopback
-  std::uint16_t port_min = 0;                ///< of our UDP sockets; 0: any
+  std::vector<IceServerName> servers = {};  ///< empty: nobody else is ever asked
+  /// Names or IP addresses; empty: all but loopback. Others' addresses on loopback, on the wire and
+  /// in the site are tried only where one of these is of that kind.
+  std::vector<std::string> interfaces = {};
+  std::uint16_t port_min = 0;  ///< of our UDP sockets; 0: any
   std::uint16_t port_max = 0;
   bool shows_host_candidates = true;
   std::size_t negotiations_max = limits::negotiations_max;
   Duration timeout = limits::negotiation_timeout;
+  /// Takes text messages, of at most so many bytes; with 0 they end a link as a protocol error.
+  std::size_t old_text_bytes_max = 0;
 };
 
 class WebRtcTransport {
@@ -89,9 +97,8 @@ class WebRtcTransport {
   std::size_t negotiations() const;
 
  private:
-  struct Context;
-  explicit WebRtcTransport(std::shared_ptr<Context> context);
-  std::shared_ptr<Context> context_;  // shared with what is under way
+  explicit WebRtcTransport(std::shared_ptr<webrtc::Context> context);
+  std::shared_ptr<webrtc::Context> context_;  // shared with what is under way
 };
 
 }  // namespace peer_relay

@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <mutex>
-#include <system_error>
-#include <thread>
-
-#include <boost/asio/post.hpp>
-#include <netdb.h>
+#include <utility>
 
 #include "transport/websocket/resolver_impl.hpp"
 
@@ -12,84 +7,37 @@ namespace peer_relay::websocket {
 
 namespace {
 
-/// Blocks as long as the system likes to.
-Resolution ask_system(const std::string& host) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG;
-  addrinfo* found = nullptr;
-  Resolution out;
-  if (const int status = ::getaddrinfo(host.c_str(), nullptr, &hints, &found); status != 0) {
-    out.complaint = ::gai_strerror(status);
-    return out;
-  }
-  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
-    tcp::endpoint endpoint;
-    if (each->ai_addrlen > endpoint.capacity()) continue;
-    std::memcpy(endpoint.data(), each->ai_addr, each->ai_addrlen);
-    out.addresses.push_back(endpoint.address());
-  }
-  ::freeaddrinfo(found);
-  if (out.addresses.empty()) out.complaint = "the name has no address";
-  return out;
-}
-
-/// What the asking coroutine and the thread that asks for it share; touched by the node's thread
-/// only.
+/// What the asking coroutine and the handler of the answer share.
 struct Answer {
   Timer* waiting = nullptr;
   bool given = false;
-  Resolution resolution;
+  NameAddresses addresses;
 };
+
+Resolution resolution_of(NameAddresses addresses) {
+  Resolution out{.addresses = {}, .complaint = std::move(addresses.complaint)};
+  for (const std::string& each : addresses.found) {
+    error_code error;
+    const asio::ip::address address = asio::ip::make_address(each, error);
+    if (!error) out.addresses.push_back(address);
+  }
+  return out;
+}
 
 }  // namespace
-
-/// Outlives the resolver, if threads do.
-struct Resolver::Calls {
-  std::mutex mutex;
-  asio::io_context* io;  // none, once the resolver is gone
-  std::size_t count = 0;
-};
-
-Resolver::Resolver(asio::io_context& io) : io_(io), calls_(std::make_shared<Calls>()) {
-  calls_->io = &io;
-}
-
-Resolver::~Resolver() {
-  const std::lock_guard lock{calls_->mutex};
-  calls_->io = nullptr;
-}
 
 Awaitable<Resolution> Resolver::resolve(std::string host, Attempt& attempt) {
   error_code is_name;
   const asio::ip::address literal = asio::ip::make_address(host, is_name);
   if (!is_name) co_return Resolution{{literal}, {}};
 
-  {
-    const std::lock_guard lock{calls_->mutex};
-    if (calls_->count >= calls_max) co_return Resolution{{}, "too many names are being looked up"};
-    ++calls_->count;
-  }
   const auto answer = std::make_shared<Answer>();
-  const auto ask = [calls = calls_, answer, host] {
-    Resolution resolution = ask_system(host);
-    const std::lock_guard lock{calls->mutex};
-    --calls->count;
-    if (calls->io == nullptr) return;
-    asio::post(*calls->io, [answer, resolution = std::move(resolution)]() mutable {
-      answer->given = true;
-      answer->resolution = std::move(resolution);
-      if (answer->waiting != nullptr) answer->waiting->cancel();
-    });
-  };
-  try {
-    std::thread{ask}.detach();
-  } catch (const std::system_error& error) {
-    const std::lock_guard lock{calls_->mutex};
-    --calls_->count;
-    co_return Resolution{{}, error.what()};
-  }
+  auto complaint = names_.ask(std::move(host), [answer](NameAddresses addresses) {
+    answer->given = true;
+    answer->addresses = std::move(addresses);
+    if (answer->waiting != nullptr) answer->waiting->cancel();
+  });
+  if (complaint) co_return Resolution{{}, std::move(*complaint)};
 
   Timer bell{io_.get_executor(), Timer::time_point::max()};
   answer->waiting = &bell;
@@ -100,7 +48,7 @@ Awaitable<Resolution> Resolver::resolve(std::string host, Attempt& attempt) {
   answer->waiting = nullptr;
   attempt.watch_nothing();
   if (!answer->given) co_return Resolution{{}, "no answer from the name server"};
-  co_return std::move(answer->resolution);
+  co_return resolution_of(std::move(answer->addresses));
 }
 
 }  // namespace peer_relay::websocket
