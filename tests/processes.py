@@ -110,12 +110,13 @@ class Process:
 
 
 class Node(Process):
-    """`peer-relay serve --json` on a free port of the loopback interface."""
+    """`peer-relay serve --json` on a free port of the loopback interface; on none if port is None."""
 
     def __init__(self, state_dir, *words, bootstrap=(), host="127.0.0.1", port=0):
         options = [word for url in bootstrap for word in ("--bootstrap", url)]
-        super().__init__("serve", "--json", "--host", host, "--port", str(port), "--log-level",
-                         "info", "--state-dir", state_dir, *options, *words)
+        where = ("--no-port",) if port is None else ("--host", host, "--port", str(port))
+        super().__init__("serve", "--json", *where, "--log-level", "info", "--state-dir", state_dir,
+                         *options, *words)
         self.state_dir = state_dir
         self._control = None
 

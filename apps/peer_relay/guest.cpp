@@ -44,6 +44,7 @@ void GuestOptions::add_to(Command& command) {
   command.text("--host", host, "ADDR", "The address to listen on, with --port");
   command.text("--tls-ca", tls_ca, "FILE", "Trust this for wss://, not the system's store");
   command.flag("--legacy", legacy, "Join a network of npm peer-relay 0.0.2, too");
+  webrtc.add_to(command);
   command.time("--join-timeout", join_timeout, "How long to try to join");
 }
 
@@ -73,7 +74,12 @@ std::optional<int> Guest::start(std::function<void(const Message&)> on_message) 
       if (!std::exchange(joined_, true)) loop_.stop(status_ok);
     });
   };
-  auto node = Node::start(node_options(), std::move(events));
+  NodeOptions options = node_options();
+  if (const auto wrong = options_.webrtc.complete(options.webrtc)) {
+    complain(escaped(*wrong));
+    return status_error;
+  }
+  auto node = Node::start(std::move(options), std::move(events));
   if (!node) {
     complain(escaped(node.error().detail.empty() ? std::string{describe(node.error().error)}
                                                  : node.error().detail));

@@ -14,6 +14,7 @@
 #include "command.hpp"
 #include "loop.hpp"
 #include "peer_relay/node.hpp"
+#include "webrtc_options.hpp"
 
 namespace peer_relay::app {
 
@@ -26,6 +27,7 @@ struct GuestOptions {
   std::string tls_ca;
   bool legacy = false;
   Duration join_timeout = std::chrono::seconds{10};
+  WebRtcArguments webrtc{false};  // who comes for a moment relays for nobody
 
   void add_to(Command& command);
 };

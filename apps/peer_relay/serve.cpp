@@ -7,6 +7,7 @@
 #include "loop.hpp"
 #include "output.hpp"
 #include "server.hpp"
+#include "webrtc_options.hpp"
 
 namespace peer_relay::app {
 namespace {
@@ -17,6 +18,8 @@ struct ServeArguments {
   std::string tls_cert, tls_key;
   std::string config;
   bool ephemeral = false;
+  bool no_port = false;
+  WebRtcArguments webrtc{true};
 };
 
 constexpr std::uint16_t port_usual = 8000;
@@ -25,6 +28,8 @@ void add_to(Command& command, ServeArguments& arguments) {
   NodeOptions& node = arguments.server.node;
   command.port(arguments.port, "The TCP port to listen on; 0 picks a free one")
       ->default_str("8000");
+  command.flag("--no-port", arguments.no_port,
+               "Listen nowhere: linked by what this node dials, and by data channels");
   command.text("--host", node.host, "ADDR", "The address to bind; :: is every interface, IPv4 too")
       ->capture_default_str();
   command.texts("--bootstrap,-b", node.bootstrap, "URL",
@@ -48,6 +53,7 @@ void add_to(Command& command, ServeArguments& arguments) {
   command.flag(
       "--legacy", node.legacy,
       "A member of networks of npm peer-relay 0.0.2, too; --bootstrap may name such a node");
+  arguments.webrtc.add_to(command);
   command.text("--config", arguments.config, "FILE",
                "Options as keys of a TOML file; the command line wins");
   command
@@ -66,7 +72,11 @@ void add_to(Command& command, ServeArguments& arguments) {
 /// What single options can't see. An exit status, or go on.
 std::optional<int> complete(const Command& command, ServeArguments& arguments) {
   NodeOptions& node = arguments.server.node;
-  node.port = arguments.port.value_or(port_usual);
+  if (arguments.no_port && arguments.port) {
+    return command.usage_error("--no-port and --port exclude each other");
+  }
+  if (!arguments.no_port) node.port = arguments.port.value_or(port_usual);
+  if (auto wrong = arguments.webrtc.complete(node.webrtc)) return command.usage_error(*wrong);
   if (arguments.tls_cert.empty() != arguments.tls_key.empty()) {
     return command.usage_error("--tls-cert and --tls-key need each other");
   }
@@ -89,6 +99,7 @@ int serve(Arguments arguments) {
   peer-relay serve --port 0 --bootstrap ws://192.0.2.7:8000 --ephemeral
   peer-relay serve --port 443 --tls-cert chain.pem --tls-key key.pem \
       --advertise wss://relay.example.org
+  peer-relay serve --no-port --bootstrap wss://relay.example.org --stun stun.example.org
   peer-relay serve --json --config /etc/peer-relay.toml
 
 Ctrl-C ends it with a goodbye to its peers, a second one at once.

@@ -92,7 +92,12 @@ std::string welcome(const Node& node, const ServerOptions& options, bool colors)
   for (std::size_t i = 0; i < urls.size(); ++i) facts.add({"", i == 0 ? "url" : "", urls[i]});
   facts.add({"", "network", escaped(options.node.network)});
   facts.add({"", "state", state});
-  const std::string url = urls.empty() ? "" : urls.front();
+  if (urls.empty()) {
+    return fmt::format("{}\n{}\n",
+                       bold(fmt::format("peer-relay {} is up, without a port", version()), colors),
+                       facts.text());
+  }
+  const std::string& url = urls.front();
   return fmt::format("{}\n{}\nTry it from other terminals:\n\n  {}\n  {} {} hello\n\n",
                      bold(fmt::format("peer-relay {} is listening", version()), colors),
                      facts.text(), try_line("listen", url, options), try_line("send", url, options),

@@ -33,6 +33,28 @@ struct TlsFiles {
   std::string key;          ///< PEM, without a passphrase
 };
 
+/// Links over WebRTC data channels: how nodes that cannot dial each other are linked directly, by
+/// an offer and an answer that travel through the overlay. Nobody outside of it is asked unless a
+/// server is named here.
+struct WebRtc {
+  bool enabled = true;
+  /// STUN servers (RFC 8489), as "stun.example.org:3478": they tell this node its public address.
+  std::vector<std::string> stun = {};
+  /// TURN servers (RFC 8656), as "user:secret@turn.example.org:3478", or with "?transport=tcp":
+  /// they pass everything on where no direct way is found.
+  std::vector<std::string> turn = {};
+  /// Names or IP addresses of the interfaces to use; none: all but loopback.
+  std::vector<std::string> interfaces = {};
+  std::uint16_t port_min = 0;  ///< of UDP sockets; 0: any
+  std::uint16_t port_max = 0;
+  /// Others are told our interfaces' addresses. Without it they see what STUN and TURN servers make
+  /// of them.
+  bool host_candidates = true;
+};
+
+/// Whether this build makes data channels; without, WebRtc::enabled means nothing.
+bool has_webrtc();
+
 struct NodeOptions {
   /// Listens on this TCP port; 0 picks a free one, nothing means: do not listen.
   std::optional<std::uint16_t> port = {};
@@ -63,6 +85,8 @@ struct NodeOptions {
   /// them by bootstrap, relays their messages, and carries them to nodes of ours that do the same.
   /// Their ids prove nothing: see Message::authenticated.
   bool legacy = false;
+
+  WebRtc webrtc = {};
 
   Limits limits = {};
   Duration dial_timeout = limits::dial_timeout;

@@ -21,6 +21,7 @@
 
 #include "base/ring.hpp"
 #include "core/engine/drive.hpp"
+#include "runtime/data_channels.hpp"
 #include "runtime/native_crypto.hpp"
 #include "runtime/options.hpp"
 #include "runtime/state_dir.hpp"
@@ -51,7 +52,7 @@ SendResult refused(Error error) {
   return {.outcome = SendResult::Outcome::refused, .error = error};
 }
 
-class AsioHost final : public Host, private LinkSink {
+class AsioHost final : public Host, private LinkSink, private NegotiationSink {
  public:
   static Result<std::unique_ptr<Host>, StartError> make(NodeOptions options, NodeEvents events);
   ~AsioHost() override;
@@ -91,6 +92,9 @@ class AsioHost final : public Host, private LinkSink {
   void connection_failed(CloseReason reason) override {
     ++failed_connections_[static_cast<std::size_t>(reason)];
   }
+  void negotiation_described(NegotiationId id, const std::string& sdp) override;
+  void negotiation_candidate(NegotiationId id, const std::string& line) override;
+  void negotiation_failed(NegotiationId id, DialError error, const std::string& detail) override;
   LinkId next_link_id() override { return LinkId{++last_link_}; }
   void recycle(Bytes buffer) override {
     if (engine_) engine_->recycle(std::move(buffer));
@@ -113,6 +117,7 @@ class AsioHost final : public Host, private LinkSink {
 
   void act(Transmit&& action);
   void act(Dial&& action);
+  void act(Negotiate&& action) { channels_->negotiate(action); }
   void act(CloseLink&& action);
   void act(Notify&& action);
 
@@ -145,6 +150,7 @@ class AsioHost final : public Host, private LinkSink {
   Clock::time_point started_ = Clock::now();
   std::unique_ptr<StateDir> state_;
   std::unique_ptr<WebSocketTransport> websocket_;
+  std::unique_ptr<DataChannels> channels_;                   // null without
   std::unordered_map<LinkId, std::unique_ptr<Link>> links_;  // bounded by the engine
   std::uint64_t last_link_ = 0;
   std::optional<Engine> engine_;
@@ -216,6 +222,10 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
        .old_text_bytes_max = options.legacy ? limits::legacy_text_bytes_max : 0});
   if (!websocket) return std::move(websocket.error());
   websocket_ = std::move(*websocket);
+  auto channels = DataChannels::make(io_, *this, *this, options);
+  if (!channels) return std::move(channels.error());
+  channels_ = std::move(*channels);
+  checked->webrtc = channels_ != nullptr;
   if (options.port) {
     const auto port = websocket_->listen(options.host, *options.port);
     if (!port) return port.error();
@@ -269,6 +279,7 @@ AsioHost::~AsioHost() {
   // The links before their transport, and all of them before the io_context.
   links_.clear();
   websocket_.reset();
+  channels_.reset();
 }
 
 TimePoint AsioHost::now() const {
@@ -397,6 +408,7 @@ void AsioHost::link_opened(LinkId id, std::unique_ptr<Link> link, LinkArrival ar
                     .remote = link->remote(),
                     .remote_host = std::move(arrival.remote_host),
                     .channel_binding = std::move(arrival.channel_binding),
+                    .negotiation = arrival.negotiation,
                     .may_be_old = link->may_be_old()};
   links_.emplace(id, std::move(link));
   engine_->link_opened(id, std::move(origin), now());
@@ -406,6 +418,23 @@ void AsioHost::link_opened(LinkId id, std::unique_ptr<Link> link, LinkArrival ar
 void AsioHost::dial_failed(DialId dial, DialError error, const std::string& detail) {
   dial_detail_ = detail;
   engine_->dial_failed(dial, error, now());
+  settle();
+  dial_detail_.clear();
+}
+
+void AsioHost::negotiation_described(NegotiationId id, const std::string& sdp) {
+  engine_->negotiation_described(id, sdp, now());
+  settle();
+}
+
+void AsioHost::negotiation_candidate(NegotiationId id, const std::string& line) {
+  engine_->negotiation_candidate(id, line, now());
+  settle();
+}
+
+void AsioHost::negotiation_failed(NegotiationId id, DialError error, const std::string& detail) {
+  dial_detail_ = detail;
+  engine_->negotiation_failed(id, error, now());
   settle();
   dial_detail_.clear();
 }
@@ -646,6 +675,7 @@ void AsioHost::finish() {
   cache_timer_.cancel();
   links_.clear();
   websocket_.reset();
+  channels_.reset();
   if (state_) {
     cache_writer_ = {};
     if (engine_->peer_cache_version() != cache_version_) {

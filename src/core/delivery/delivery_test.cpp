@@ -51,6 +51,8 @@ struct Node {
   Outbox out;
   std::vector<Message> messages;
   std::map<MessageId, std::vector<SendResult>> results;
+  std::vector<SignalArrived> signals;
+  std::vector<SignalDone> signals_done;
 };
 
 /// Nodes that have nothing but delivery, and sessions that always stand: what is to be sealed
@@ -78,9 +80,17 @@ struct World {
     return message;
   }
 
+  void signal(Node& from, const NodeId& to, Bytes body, std::uint64_t token) {
+    from.delivery.send(SignalWish{.to = to, .body = std::move(body), .token = token}, now,
+                       from.out);
+    grant(from);
+  }
+
   void grant(Node& node) {
     while (!node.out.empty()) {
       Wish wish = node.out.take();
+      if (auto* const signal = std::get_if<SignalArrived>(&wish)) node.signals.push_back(*signal);
+      if (auto* const done = std::get_if<SignalDone>(&wish)) node.signals_done.push_back(*done);
       if (auto* const seal = std::get_if<SealWish>(&wish)) {
         Flight flight{.from = node.id, .wish = std::move(*seal), .tag = ++last_tag};
         flights.push_back(flight);
@@ -654,6 +664,57 @@ TEST_F(Delivering, RefusesMoreBytesThanItKeeps) {
   EXPECT_TRUE(is_pending(world.send_acked(alice, bob.id, large))) << "there is room again";
 }
 
+// ---- Signals ------------------------------------------------------------------------------------
+
+TEST_F(Delivering, ASignalIsForNoApplication) {
+  world.signal(alice, bob.id, {1, 2, 3}, 77);
+  world.run_for(1s);
+  ASSERT_THAT(bob.signals, SizeIs(1));
+  EXPECT_EQ(bob.signals[0].from, alice.id);
+  EXPECT_EQ(bob.signals[0].body, (Bytes{1, 2, 3}));
+  ASSERT_THAT(alice.signals_done, SizeIs(1));
+  EXPECT_EQ(alice.signals_done[0].token, 77u);
+  EXPECT_TRUE(alice.signals_done[0].arrived);
+  EXPECT_THAT(bob.messages, IsEmpty());
+  EXPECT_THAT(alice.results, IsEmpty());
+  EXPECT_EQ(alice.out.stats().messages_sent, 0u);
+  EXPECT_EQ(alice.out.stats().acknowledged, 0u);
+}
+
+TEST_F(Delivering, ASignalIsResentAndGivenOnce) {
+  lose(2);
+  world.signal(alice, bob.id, {1}, 77);
+  world.run_for(9s);
+  EXPECT_THAT(bob.signals, SizeIs(1));
+  EXPECT_THAT(alice.signals_done, SizeIs(1));
+}
+
+TEST_F(Delivering, ADeadEndIsNotTheEndOfASignal) {
+  lose_all();
+  world.signal(alice, bob.id, {1}, 77);
+  for (int i = 0; i < 5; ++i) {
+    world.turn_back(alice, world.last_tag, UnreachableReason::dead_end);
+    world.run_for(100ms);
+  }
+  EXPECT_THAT(alice.signals_done, IsEmpty());
+  EXPECT_LE(world.sent_by(alice), 4u) << "nor a reason to hurry";
+  world.fate = [](const Flight&) { return std::vector<Duration>{latency}; };
+  world.run_for(limits::offer_timeout);
+  EXPECT_THAT(bob.signals, SizeIs(1));
+  ASSERT_THAT(alice.signals_done, SizeIs(1));
+  EXPECT_TRUE(alice.signals_done[0].arrived);
+}
+
+TEST_F(Delivering, ASignalEndsInTimeAndOnce) {
+  lose_all();
+  world.signal(alice, bob.id, {1}, 77);
+  world.signal(alice, bob.id, {2}, 0);  // nobody wants to know
+  world.run_for(limits::offer_timeout);
+  ASSERT_THAT(alice.signals_done, SizeIs(1));
+  EXPECT_FALSE(alice.signals_done[0].arrived);
+  EXPECT_EQ(alice.delivery.waiting(), 0u);
+}
+
 // ---- Without a link -----------------------------------------------------------------------------
 
 struct Unlinked : Delivering {
@@ -677,6 +738,14 @@ TEST_F(Unlinked, EverythingWaitsAndThenLeavesInOrder) {
   EXPECT_THAT(bob.inbox(), ElementsAre("best 1", "best 2", "acked 1", "acked 2"));
   EXPECT_EQ(alice.delivery.waiting(), 0u);
   EXPECT_EQ(alice.out.stats().resent, 0u);
+}
+
+TEST_F(Unlinked, SignalsLeave) {
+  world.signal(alice, bob.id, {1}, 77);
+  world.send_acked(alice, bob.id, "waits");
+  world.run_for(1s);
+  EXPECT_THAT(bob.signals, SizeIs(1));
+  EXPECT_THAT(bob.inbox(), IsEmpty());
 }
 
 TEST_F(Unlinked, BestEffortMessagesExpire) {

@@ -237,6 +237,7 @@ void Engine::link_opened(LinkId link, LinkOrigin origin, TimePoint now) {
       return;
     }
     origin.dial = opened->dial;
+    r.membership.note_channel(true, now, r.out);
   }
   const bool is_probe = origin.dial && r.probes.erase(*origin.dial) > 0;
   if (r.legacy && origin.may_be_old) return r.old_link_opened(link, std::move(origin));
@@ -340,6 +341,7 @@ void Engine::negotiation_candidate(NegotiationId id, std::string_view line, Time
 void Engine::negotiation_failed(NegotiationId id, DialError error, TimePoint now) {
   rooms_->now = now;
   rooms_->signalling->failed(id, error, rooms_->out);
+  if (error == DialError::ice_failed) rooms_->membership.note_channel(false, now, rooms_->out);
 }
 
 void Engine::wake(TimePoint now) {

@@ -168,7 +168,10 @@ void Membership::dial_failed(DialId dial, DialError error, TimePoint now, Outbox
   ++out.stats().dials_failed;
   ++out.stats().dial_errors[static_cast<std::size_t>(error)];
   if (at == dials_.end()) return;
-  const Dialing& failed = at->second;
+  Dialing& failed = at->second;
+  // Somebody answers there, but not the node: it is gone, and no channel leads to it. Who asks for
+  // it has this tried, too.
+  if (error == DialError::refused && !is_asked_for(failed.expected)) failed.may_signal = false;
   if (failed.purpose == Purpose::bootstrap) {
     out.notify(Problem{Problem::Kind::bootstrap_failed, failed.address.to_string(),
                        std::string{name_of(error)}});

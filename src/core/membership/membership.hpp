@@ -70,6 +70,8 @@ class Membership {
   void handle(const LinkMoved& moved);
   void handle(const LinkDown& down, TimePoint now, Outbox& out);
   void dial_failed(DialId dial, DialError error, TimePoint now, Outbox& out);
+  /// A data channel that both sides had agreed upon came to be, or not.
+  void note_channel(bool opened, TimePoint now, Outbox& out);
 
   // ---- Old nodes (legacy_kin.cpp) ----
 
@@ -278,6 +280,7 @@ class Membership {
   std::optional<std::uint32_t> dial_back_token_;
   std::string dial_back_host_;
   TimePoint dial_back_at_{};  // not before
+  int channels_failed_ = 0;   // in a row
   std::uint64_t peer_cache_version_ = 0;
   std::optional<std::vector<Bytes>> last_cache_;  // once stopped
   TimePoint next_wake_ = never;

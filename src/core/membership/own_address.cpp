@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t vouchers_max = 32;
 constexpr Duration dial_back_pause = 60s;
+// Of data channels in a row, with different peers mostly: a failure is shunned for a minute.
+constexpr int channels_failed_max = 6;
 
 }  // namespace
 
@@ -113,7 +115,20 @@ void Membership::tell_record(Outbox& out) const {
   }
 }
 
-bool Membership::offers_channels() const { return options_.makes_channels; }
+bool Membership::offers_channels() const {
+  return options_.makes_channels && channels_failed_ < channels_failed_max;
+}
+
+// Where the network lets no channel through, others should not count on us: a node that cannot be
+// linked to is a leaf. It is tried again with the next record.
+void Membership::note_channel(bool opened, TimePoint now, Outbox& out) {
+  const bool did = offers_channels();
+  channels_failed_ = opened ? 0 : channels_failed_ + 1;
+  if (offers_channels() == did || !running_) return;
+  sign_records(now);
+  tell_record(out);
+  dirty_ = true;
+}
 
 // By an envelope it goes who knows where: loopback addresses only if there is nothing better to
 // say, and our neighbourhood is this machine.

@@ -327,6 +327,7 @@ void Membership::wake(TimePoint now, Outbox& out) {
     }
   }
   if (now >= sign_at_) {
+    channels_failed_ = 0;
     sign_records(now);
     tell_record(out);
   }

@@ -156,7 +156,7 @@ class Channel final : public Link, private PeerConnectionSink {
   void connection_opened() override {
     auto self = context_->remove(negotiation_);
     if (context_->links == nullptr || !self) return;
-    remote_ = connection_.remote();
+    remote_ = "webrtc:" + connection_.remote();
     link_ = context_->links->next_link_id();
     context_->links->link_opened(*link_, std::move(self),
                                  {.negotiation = negotiation_,

@@ -248,7 +248,7 @@ TEST_F(WebRtcTransports, OpenALinkAndTellBothWhoItIs) {
     EXPECT_FALSE(link.arrival.dial);
     EXPECT_EQ(link.arrival.remote_host, "127.0.0.1");
     EXPECT_THAT(link.arrival.channel_binding, SizeIs(64));
-    EXPECT_THAT(link.link->remote(), testing::StartsWith("127.0.0.1:"));
+    EXPECT_THAT(link.link->remote(), testing::StartsWith("webrtc:127.0.0.1:"));
     EXPECT_FALSE(link.link->may_be_old());
     EXPECT_EQ(link.link->queued_bytes(), 0u);
     EXPECT_THAT(end->failures, IsEmpty());
