@@ -34,9 +34,19 @@ NodeOptions listening(std::vector<std::string> bootstrap = {}) {
   return options;
 }
 
+/// A leaf.
 NodeOptions guest(std::vector<std::string> bootstrap) {
   NodeOptions options;
   options.bootstrap = std::move(bootstrap);
+  options.webrtc.enabled = false;
+  return options;
+}
+
+/// Nobody can dial it, but it makes data channels.
+NodeOptions behind_a_nat(std::vector<std::string> bootstrap) {
+  NodeOptions options;
+  options.bootstrap = std::move(bootstrap);
+  options.webrtc.interfaces = {"127.0.0.1"};
   return options;
 }
 
@@ -249,6 +259,23 @@ TEST(NodeApi, ConnectsToAnIdAndDisconnects) {
   bob->disconnect(alice.id());
   ASSERT_TRUE(bob.until([&] { return !bob.lost.empty(); }));
   EXPECT_EQ(bob.lost[0].first, alice.id());
+}
+
+TEST(NodeApi, ConnectsByADataChannelToOneThatNobodyCanDial) {
+  if (!has_webrtc()) GTEST_SKIP() << "this build makes no data channels";
+  TestNode relay{listening()};
+  TestNode alice{behind_a_nat({relay->url()})};
+  TestNode bob{behind_a_nat({relay->url()})};
+  ASSERT_TRUE(alice.until_joined());
+  ASSERT_TRUE(bob.until_joined());
+  std::promise<Result<Peer>> done;
+  bob->connect(alice.id(), [&](const Result<Peer>& result) { done.set_value(result); });
+  const Result<Peer> linked = done.get_future().get();
+  ASSERT_TRUE(linked) << describe(linked.error());
+  EXPECT_THAT(linked->address, ::testing::StartsWith("webrtc:127.0.0.1:"));
+  const SendResult result = bob.send_and_wait(alice.id(), Payload::of_text("directly"));
+  EXPECT_TRUE(result.delivered());
+  EXPECT_EQ(result.hops, 1);
 }
 
 TEST(NodeApi, CannotConnectToNobody) {

@@ -46,6 +46,7 @@ NodeOptions victim_options() {
 NodeOptions friend_options(const std::string& url) {
   NodeOptions options;
   options.bootstrap = {url};
+  options.webrtc.enabled = false;
   return options;
 }
 

@@ -99,7 +99,8 @@ int serve(Arguments arguments) {
   peer-relay serve --port 0 --bootstrap ws://192.0.2.7:8000 --ephemeral
   peer-relay serve --port 443 --tls-cert chain.pem --tls-key key.pem \
       --advertise wss://relay.example.org
-  peer-relay serve --no-port --bootstrap wss://relay.example.org --stun stun.example.org
+  peer-relay serve --no-port --bootstrap wss://relay.example.org \
+      --stun stun.example.org:3478
   peer-relay serve --json --config /etc/peer-relay.toml
 
 Ctrl-C ends it with a goodbye to its peers, a second one at once.

@@ -28,15 +28,15 @@ void WebRtcArguments::add_to(Command& command) {
         return setting == "on" || setting == "off" ? std::string{}
                                                    : "'" + setting + "' is neither on nor off";
       });
-  command.texts("--stun", named_.stun, "HOST[:PORT]",
+  command.texts("--stun", named_.stun, "HOST:PORT",
                 "Ask this STUN server for our public address; several may be given. Without one "
                 "nobody outside the network is asked");
-  command.texts("--turn", named_.turn, "USER:SECRET@HOST[:PORT]",
-                "Pass data channels on through this TURN server where there is no direct way; over "
-                "TCP with ?transport=tcp behind it");
-  command.texts("--webrtc-interface", named_.interfaces, "NAME|ADDR",
-                "Use only this interface for data channels; several may be given. Else all but "
-                "loopback");
+  command.texts("--turn", named_.turn, "SERVER",
+                "Pass data channels on through this TURN server where there is no direct way: "
+                "user:secret@host:port, over TCP with ?transport=tcp behind it");
+  command.texts("--webrtc-interface", named_.interfaces, "NAME",
+                "Use only this interface (or IP address) for data channels; several may be given. "
+                "Else all but loopback");
   command.text("--webrtc-ports", ports_, "MIN-MAX", "UDP ports for data channels (default: any)");
   command.flag("--no-host-candidates", hides_host_,
                "Do not tell peers our interfaces' addresses, only what STUN and TURN show");

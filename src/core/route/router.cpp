@@ -136,6 +136,12 @@ Step Router::step(const Envelope& envelope) const {
 
 Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_relay) {
   const NodeId& self = table_.self();
+  // Where a linked peer was new when it last spoke, what is for it needs no detour any more.
+  if (envelope.via && !envelope.closest && attempt == 0) {
+    if (const LinkedPeer* const direct = table_.find(envelope.target)) {
+      return {.act = Step::Act::forward, .link = direct->link, .drop_via = true};
+    }
+  }
   if (envelope.via && *envelope.via != self) {
     const LinkedPeer* const next = next_to(*envelope.via, envelope, we_relay);
     if (next != nullptr && (!we_relay || is_closer(next->id, self, *envelope.via))) {

@@ -329,6 +329,18 @@ TEST(Router, OurOwnGoByTheirVia) {
 
 // ---- Suspects ----
 
+TEST(Router, WhatIsForALinkedPeerNeedsNoVia) {
+  Node node{5, 8};
+  Envelope envelope = node.envelope_to(node.random.id());
+  const LinkId direct = node.add(envelope.target);
+  envelope.source = node.table.self();
+  envelope.via = node.ids.begin()->second;
+  const Step step = node.router.first_step(envelope, 0, false);
+  EXPECT_EQ(step.link, direct);
+  EXPECT_TRUE(step.drop_via);
+  EXPECT_NE(node.router.first_step(envelope, 1, false).link, direct) << "unless it was tried";
+}
+
 TEST(Router, ASuspectIsPassedOverWhileAnotherRelayIsCloserThanWeAre) {
   Node node{20};
   const NodeId goal = beside(node.table.self(), 0, node.random);
