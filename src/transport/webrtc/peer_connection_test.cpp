@@ -55,6 +55,7 @@ struct Side final : PeerConnectionSink {
     received_bytes += message.size();
     if (on_received) on_received(message, is_text);
   }
+  void connection_taken(Bytes) override {}
   void connection_writable() override {
     if (on_writable) on_writable();
   }
