@@ -73,6 +73,14 @@ void put_checksum(Bytes& packet) {
   for (std::size_t i = 0; i < 4; ++i) packet[8 + i] = static_cast<std::uint8_t>(sum >> 8 * i);
 }
 
+/// That ours are as usrsctp's, or all that is bent would fall at the first check.
+bool has_right_checksum(BytesView packet) {
+  Bytes copy(packet.begin(), packet.end());
+  put_checksum(copy);
+  PEER_RELAY_ASSERT(std::ranges::equal(copy, packet));
+  return true;
+}
+
 class Input {
  public:
   explicit Input(BytesView bytes) : bytes_(bytes) {}
@@ -120,6 +128,7 @@ class End final : public SctpSink {
 
   void sctp_send(BytesView packet) override {
     PEER_RELAY_ASSERT(packet.size() >= header_bytes);
+    [[maybe_unused]] static const bool is_checked = has_right_checksum(packet);
     if (wire_.size() < packets_max) wire_.emplace_back(packet.begin(), packet.end());
   }
   void sctp_opened(std::uint16_t streams) override {
@@ -129,10 +138,11 @@ class End final : public SctpSink {
   }
   void sctp_received(std::uint16_t stream, Ppid ppid, MutableBytes message) override {
     PEER_RELAY_ASSERT(!is_ended_ && message.size() <= message_bytes_max);
-    if (ppid != Ppid::dcep) return;
+    if (ppid != Ppid::dcep || is_over_) return;
     const auto decoded = decode_dcep(message);
-    if (!decoded) return end();
-    if (std::holds_alternative<ChannelOpen>(*decoded)) {
+    if (!decoded) {
+      is_over_ = true;  // and is taken down in a later turn
+    } else if (std::holds_alternative<ChannelOpen>(*decoded)) {
       sctp_.send(stream, Ppid::dcep, encode(ChannelAck{}));
     }
   }
@@ -148,6 +158,7 @@ class End final : public SctpSink {
   std::deque<Bytes>& wire_;
   bool is_open_ = false;
   bool is_ended_ = false;
+  bool is_over_ = false;
   Sctp sctp_;
 };
 
