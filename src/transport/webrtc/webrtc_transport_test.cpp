@@ -24,6 +24,7 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "peer_relay/limits.hpp"
 
@@ -692,6 +693,35 @@ TEST_F(WebRtcTransports, AskTheStunServerBehindAName) {
       },
       3s));
   EXPECT_THAT(alice.failures.back().detail, HasSubstr("a..name..that..can..not..be"));
+}
+
+// GLib ends the process where it gets no descriptor for a context, so it must not be asked then.
+TEST_F(WebRtcTransports, FailWithoutDescriptors) {
+  auto soon = here();
+  soon.timeout = 200ms;
+  make_pair(soon);
+  ASSERT_TRUE(connect(alice, bob));
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
+  std::size_t ended = 0;
+  for (rlim_t spare = 0; spare < 9; ++spare) {
+    const int first_free = ::dup(0);
+    ::close(first_free);
+    const rlimit scarce{.rlim_cur = static_cast<rlim_t>(first_free) + spare,
+                        .rlim_max = usual.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &scarce), 0);
+    const std::size_t opened = alice.opened;
+    alice.offer(next());
+    run_until([&] { return alice.failures.size() > ended || alice.opened > opened; }, 2s);
+    ::setrlimit(RLIMIT_NOFILE, &usual);
+    EXPECT_TRUE(alice.failures.size() > ended || alice.opened > opened) << spare;
+    ended = alice.failures.size();
+    run_for(50ms);
+  }
+  EXPECT_GE(ended, 3u);
+  EXPECT_EQ(alice.failures.front().error, DialError::limit);
+  alice.link().send(Bytes{1});
+  EXPECT_TRUE(run_until([&] { return bob.received == 1; }));
 }
 
 // As many as the environment says, or 500.
