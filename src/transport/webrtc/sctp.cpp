@@ -11,6 +11,7 @@
 
 #include "base/ring.hpp"
 #include "transport/webrtc/dtls.hpp"
+#include "transport/webrtc/sctp_packet.hpp"
 #include "transport/webrtc/sctp_stack.hpp"
 
 namespace peer_relay::webrtc {
@@ -100,6 +101,7 @@ bool Sctp::connect() { return association_->open(); }
 
 void Sctp::handle(BytesView packet) {
   if (association_->is_ended || association_->socket == nullptr) return;
+  if (!is_sound_packet(packet)) return;  // as if it had been lost
   association_->stack.input(association_->id, packet);
 }
 
