@@ -655,6 +655,28 @@ TEST_F(WebRtcTransports, MeetOnAnInterfaceByItsName) {
   EXPECT_THAT(alice.candidates, testing::Each(testing::Not(HasSubstr(" 0.0.0.0 "))));
 }
 
+TEST_F(WebRtcTransports, MeetOverIpv6) {
+  const WebRtcOptions options{.interfaces = {"::1"}};
+  if (!WebRtcTransport::make(io, alice, alice, options)) GTEST_SKIP() << "this machine has none";
+  make_pair(options);
+  ASSERT_TRUE(connect(alice, bob));
+  EXPECT_THAT(alice.link().remote(), testing::StartsWith("[::1]:"));
+  EXPECT_EQ(alice.links.at(alice.last).arrival.remote_host, "::1");
+}
+
+TEST_F(WebRtcTransports, NameAddressesThatMeanSomethingToOthers) {
+  make(alice, {});
+  alice.offer(next());
+  ASSERT_TRUE(run_until([&] {
+    return !alice.failures.empty() ||
+           (!alice.candidates.empty() && alice.candidates.back().empty());
+  }));
+  for (const std::string& each : alice.candidates) {
+    EXPECT_THAT(each, testing::Not(HasSubstr(" 127.")));
+    EXPECT_THAT(each, testing::Not(HasSubstr(" fe80:"))) << "of one wire, and without its scope";
+  }
+}
+
 TEST_F(WebRtcTransports, AskTheStunServerBehindAName) {
   boost::asio::ip::udp::socket server{io, {boost::asio::ip::make_address("127.0.0.1"), 0}};
   std::array<std::uint8_t, 100> request{};
