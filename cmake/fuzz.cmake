@@ -2,13 +2,16 @@
 # to a small main() that replays the seeds and every crash ever found: an ordinary test.
 
 file(GLOB fuzz_sources CONFIGURE_DEPENDS fuzz/*_fuzz.cpp)
+if(NOT TARGET room_webrtc)
+  list(FILTER fuzz_sources EXCLUDE REGEX "/sctp_fuzz\\.cpp$")
+endif()
 if(NOT fuzz_sources OR NOT TARGET peer_relay_sodium OR NOT (PEER_RELAY_FUZZ OR PEER_RELAY_TESTS))
   return()
 endif()
 
 # Worlds and generators that several fuzzers share.
 file(GLOB fuzz_parts CONFIGURE_DEPENDS fuzz/*.cpp)
-list(REMOVE_ITEM fuzz_parts ${fuzz_sources} ${PROJECT_SOURCE_DIR}/fuzz/replay_main.cpp)
+list(FILTER fuzz_parts EXCLUDE REGEX "(_fuzz|/replay_main)\\.cpp$")
 # Where speed finds more than real cryptography does.
 list(APPEND fuzz_parts ${PROJECT_SOURCE_DIR}/sim/modelled_crypto.cpp)
 
@@ -25,6 +28,9 @@ foreach(source IN LISTS fuzz_sources)
       ${PROJECT_SOURCE_DIR}/src/transport/webrtc/dcep.cpp
       ${PROJECT_SOURCE_DIR}/src/transport/webrtc/sdp.cpp)
     target_link_libraries(fuzz_sdp PRIVATE fmt::fmt)
+  endif()
+  if(name STREQUAL "sctp")
+    target_link_libraries(fuzz_sctp PRIVATE room_webrtc room_transport)
   endif()
   target_link_libraries(fuzz_${name} PRIVATE peer_relay_sodium)
   set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz)

@@ -86,6 +86,7 @@ class Peer final : PeerConnectionSink {
          {"relayed", connection_.is_relayed()}});
     pump();
   }
+  void connection_taken(Bytes) override {}
   void connection_writable() override { pump(); }
   void connection_received(MutableBytes message, bool is_text) override {
     if (is_text || !is_traffic(message, received_)) {

@@ -25,7 +25,7 @@ constexpr std::array kind_names{
 /// An address that several spellings may mean, in the one that we keep; IPv4 inside IPv6 as IPv4,
 /// so that it is judged as what it is.
 std::string canonical_host(std::string_view host) {
-  const std::string text{host};
+  std::string text{host};
   in_addr v4{};
   if (::inet_pton(AF_INET, text.c_str(), &v4) == 1) return text;
   in6_addr v6{};

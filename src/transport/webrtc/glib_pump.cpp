@@ -3,6 +3,7 @@
 #include <array>
 
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "transport/webrtc/glib_pump_impl.hpp"
@@ -16,6 +17,20 @@ constexpr int events_per_turn_max = 32;
 
 bool same(const GPollFD& a, const GPollFD& b) { return a.fd == b.fd && a.events == b.events; }
 
+/// GLib ends the process where it gets none for a context; libnice's sockets come on top.
+bool has_spare_descriptors() {
+  std::array<int, 3> spare{};
+  bool all = true;
+  for (int& each : spare) {
+    each = ::eventfd(0, EFD_CLOEXEC);
+    all &= each >= 0;
+  }
+  for (const int each : spare) {
+    if (each >= 0) ::close(each);
+  }
+  return all;
+}
+
 /// GLib's bits are poll's, and those are epoll's.
 std::uint32_t epoll_events(gushort events) { return events; }
 
@@ -24,6 +39,10 @@ std::uint32_t epoll_events(gushort events) { return events; }
 std::shared_ptr<GlibPump> GlibPump::make(const Executor& executor) {
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return nullptr;
+  if (!has_spare_descriptors()) {
+    ::close(epoll);
+    return nullptr;
+  }
   // Without the flag a source that is added by the thread which has polled wakes nothing up.
   GMainContext* const context =
       g_main_context_new_with_flags(G_MAIN_CONTEXT_FLAGS_OWNERLESS_POLLING);

@@ -94,7 +94,6 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   void take_dcep(std::uint16_t stream, BytesView message);
   void take_open(std::uint16_t stream, const ChannelOpen& open);
   void opened();
-  void tell_writable();
   void finish(PeerConnectionEnd end);
   void tear_down();
   PeerConnectionEnd end_when_late() const;
@@ -135,7 +134,6 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   std::uint16_t streams_ = 0;
   std::optional<std::uint16_t> channel_;
   int refused_channels_ = 0;
-  bool is_writable_due_ = false;
 };
 
 // ---- What is asked ----------------------------------------------------------------------------
@@ -257,17 +255,8 @@ bool Connection::send(Bytes message, bool is_text) {
   if (is_empty) message.push_back(0);
   const Ppid ppid = is_text ? (is_empty ? Ppid::empty_text : Ppid::text)
                             : (is_empty ? Ppid::empty_binary : Ppid::binary);
-  if (sctp_->send(*channel_, ppid, std::move(message))) tell_writable();
+  sctp_->send(*channel_, ppid, std::move(message));
   return true;
-}
-
-void Connection::tell_writable() {
-  if (std::exchange(is_writable_due_, true)) return;
-  asio::post(io_, [self = shared_from_this()] {
-    self->is_writable_due_ = false;
-    if (self->state_ != State::open || self->queued_bytes() > 0) return;
-    if (self->sink_ != nullptr) self->sink_->connection_writable();
-  });
 }
 
 /// RFC 8831 §6.7: our half is closed behind what was sent, then the other side closes its own.

@@ -68,9 +68,9 @@ class PeerConnectionSink {
   virtual void connection_opened() = 0;
   /// One whole message, which the sink may write in; valid during the call.
   virtual void connection_received(MutableBytes message, bool is_text) = 0;
-  /// The buffer of a message that the stack has taken, to be filled again. Unlike all else it may
-  /// come from within send(), and is no place to close or destroy anything.
-  virtual void connection_taken(Bytes buffer) { static_cast<void>(buffer); }
+  /// The buffer of a message that the stack has taken, to be filled again. No place to close or
+  /// destroy anything.
+  virtual void connection_taken(Bytes buffer) = 0;
   /// All that was sent has been taken by the stack.
   virtual void connection_writable() = 0;
   /// The last that is heard of it.
@@ -100,7 +100,8 @@ class PeerConnection {
   void add_candidate(std::string_view line);
 
   /// False, and nothing sent, before the channel is open, and for what is longer than the other
-  /// side takes. Order is kept; never blocks; the caller bounds what is queued.
+  /// side takes. Order is kept; never blocks; the caller bounds what is queued. It leaves in a
+  /// later turn, together with what else was sent in this one.
   bool send(Bytes message, bool is_text = false);
   std::size_t queued_bytes() const;
   /// What the other side takes at once.

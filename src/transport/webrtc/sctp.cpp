@@ -11,6 +11,7 @@
 
 #include "base/ring.hpp"
 #include "transport/webrtc/dtls.hpp"
+#include "transport/webrtc/sctp_packet.hpp"
 #include "transport/webrtc/sctp_stack.hpp"
 
 namespace peer_relay::webrtc {
@@ -62,6 +63,7 @@ struct Sctp::Association final : SctpPort {
   void close();
   bool limit_path();
   bool flush();
+  void hold_back(bool more_follows);
   void read();
   void take(BytesView part, int flags, const sctp_rcvinfo& info);
   void take_notification(BytesView bytes);
@@ -83,6 +85,7 @@ struct Sctp::Association final : SctpPort {
   struct socket* socket = nullptr;
   bool is_open = false;
   bool is_ended = false;
+  bool is_holding_back = false;
   Ring<Message> queue;  // bounded by who sends
   std::size_t queued_bytes = 0;
   Bytes partial;  // of a message that comes in parts; at most receive_bytes_max
@@ -98,16 +101,17 @@ bool Sctp::connect() { return association_->open(); }
 
 void Sctp::handle(BytesView packet) {
   if (association_->is_ended || association_->socket == nullptr) return;
+  if (!is_sound_packet(packet)) return;  // as if it had been lost
   association_->stack.input(association_->id, packet);
 }
 
-bool Sctp::send(std::uint16_t stream, Ppid ppid, Bytes message) {
+void Sctp::send(std::uint16_t stream, Ppid ppid, Bytes message) {
   Association& own = *association_;
-  if (own.is_ended) return true;
+  if (own.is_ended) return;
   own.queued_bytes += message.size();
-  const bool was_empty = own.queue.empty();
   own.queue.push({.stream = stream, .ppid = ppid, .bytes = std::move(message)});
-  return was_empty && own.is_open && own.flush();
+  // A queue that was not empty has its flush before it, or waits for room.
+  if (own.is_open && own.queue.size() == 1) own.stack.wake(own.id);
 }
 
 std::size_t Sctp::queued_bytes() const { return association_->queued_bytes; }
@@ -188,6 +192,7 @@ void Sctp::Association::sctp_events() {
 bool Sctp::Association::flush() {
   while (!queue.empty()) {
     Message& message = queue.front();
+    hold_back(queue.size() > 1);
     sctp_sndinfo info{};
     info.snd_sid = message.stream;
     info.snd_flags = SCTP_EOR;
@@ -201,6 +206,13 @@ bool Sctp::Association::flush() {
     if (message.taken == message.bytes.size()) sink.sctp_taken(queue.pop().bytes);
   }
   return true;
+}
+
+/// While more follows a packet waits until it is full; with the last message it leaves.
+void Sctp::Association::hold_back(bool more_follows) {
+  if (std::exchange(is_holding_back, more_follows) == more_follows) return;
+  const int no_delay = more_follows ? 0 : 1;
+  set(socket, IPPROTO_SCTP, SCTP_NODELAY, no_delay);
 }
 
 void Sctp::Association::read() {

@@ -29,8 +29,7 @@ class SctpSink {
   virtual void sctp_received(std::uint16_t stream, Ppid ppid, MutableBytes message) = 0;
   /// The other side has closed its half of the stream (RFC 6525).
   virtual void sctp_reset(std::uint16_t stream) = 0;
-  /// The buffer of a message that the stack has taken, to be filled again. Comes at once, from
-  /// within send() too.
+  /// The buffer of a message that the stack has taken, to be filled again.
   virtual void sctp_taken(Bytes buffer) = 0;
   /// All that was sent has been taken by the stack.
   virtual void sctp_writable() = 0;
@@ -59,9 +58,9 @@ class Sctp {
   bool connect();
   void handle(BytesView packet);
 
-  /// Queues a message behind those of all streams. True if the stack has taken all there is: no
-  /// sctp_writable follows.
-  bool send(std::uint16_t stream, Ppid ppid, Bytes message);
+  /// Queues a message behind those of all streams. It leaves in a later turn, in one packet with
+  /// what else was sent in this one, and sctp_writable follows.
+  void send(std::uint16_t stream, Ppid ppid, Bytes message);
   /// Bytes that the stack has not taken yet.
   std::size_t queued_bytes() const;
 

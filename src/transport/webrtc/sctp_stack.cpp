@@ -262,6 +262,13 @@ void SctpStack::input(std::uint64_t id, BytesView packet) {
   own_->tell_marked();
 }
 
+void SctpStack::wake(std::uint64_t id) {
+  asio::post(own_->executor, [own = own_, id] {
+    if (SctpPort* const port = process().find(id, *own)) port->sctp_events();
+    own->tell_marked();
+  });
+}
+
 void SctpStack::mark(std::uint64_t id) { process().mark(id); }
 
 MutableBytes SctpStack::buffer() { return own_->buffer; }

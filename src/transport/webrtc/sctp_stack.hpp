@@ -48,6 +48,8 @@ class SctpStack {
 
   /// A packet that came for the association.
   void input(std::uint64_t id, BytesView packet);
+  /// Events for the association in a turn of their own, once for however many calls.
+  void wake(std::uint64_t id);
   /// For usrsctp's upcall, which runs while its locks are held: only remembers.
   static void mark(std::uint64_t id);
 

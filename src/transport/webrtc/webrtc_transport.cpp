@@ -224,8 +224,6 @@ Channel* Context::begin(NegotiationId id, bool offers) {
     return nullptr;
   }
   const CandidatePolicy policy = policy_for(addresses);
-  // libnice finds them itself where all are meant.
-  if (options.interfaces.empty()) addresses.clear();
   PeerConnectionOptions with{
       .offers = offers,
       .ice = {.servers = servers->next(),
