@@ -68,7 +68,7 @@ class World {
     const std::uint8_t shape = in_.u8();
     for (std::size_t node = 0; node < engines; ++node) {
       identities_[node] = make_identity(crypto_);
-      EngineOptions options{.network = "fuzz"};
+      EngineOptions options{.network = "fuzz", .webrtc = true};
       options.unix_ms_at_zero = static_cast<std::int64_t>(unix_seconds * 1000);
       options.limits = {.links_max = 4,
                         .links_hard_max = 6,

@@ -13,27 +13,31 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HARNESS = os.path.join(ROOT, "tests", "legacy", "old_peers.js")
 
 
-def modules():
-    """Where the package is: installed by the build beside it, or now."""
-    given = os.environ.get("PEER_RELAY_OLD_MODULES")
-    if given:
-        return given
+def modules(of, given, *options):
+    """Where the packages are: installed by the build beside it, or now."""
+    if os.environ.get(given):
+        return os.environ[given]
     build = os.path.dirname(os.path.abspath(processes.BINARY))
     command = [sys.executable, "-B", os.path.join(ROOT, "tools", "install_npm.py"),
-               os.path.join(ROOT, "tests", "legacy"), os.path.join(build, "legacy"),
-               "--omit=optional"]
+               os.path.join(ROOT, "tests", of), os.path.join(build, of), *options]
     return subprocess.run(command, check=True, capture_output=True, text=True,
                           timeout=600).stdout.strip()
 
 
-MODULES = modules()
+MODULES = modules("legacy", "PEER_RELAY_OLD_MODULES", "--omit=optional")
+
+
+def webrtc_modules():
+    """Where the implementation is that old nodes borrow."""
+    return modules("webrtc", "PEER_RELAY_WEBRTC_MODULES")
 
 
 class OldPeers:
     """One Node.js process, with as many old nodes as it is told to hold."""
 
-    def __init__(self):
-        environment = processes.environment(PEER_RELAY_OLD_MODULES=MODULES)
+    def __init__(self, webrtc=None):
+        environment = processes.environment(PEER_RELAY_OLD_MODULES=MODULES,
+                                            PEER_RELAY_WEBRTC_MODULES=webrtc or "")
         self.process = subprocess.Popen(["node", "--no-deprecation", HARNESS],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=environment)

@@ -174,6 +174,7 @@ struct NegotiateWish {
   NegotiationId negotiation{};
   Step step = Step::offer;
   std::string text = {};
+  bool trickles = true;  ///< else candidates stand in our description, which waits for them
 };
 
 /// Tell the application.

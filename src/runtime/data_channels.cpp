@@ -27,7 +27,7 @@ Result<std::unique_ptr<DataChannels>, StartError> DataChannels::make(boost::asio
                      .port_min = asked.port_min,
                      .port_max = asked.port_max,
                      .shows_host_candidates = asked.host_candidates,
-                     .old_text_bytes_max = 0};
+                     .old_text_bytes_max = options.legacy ? limits::legacy_text_bytes_max : 0};
   for (const std::string& stun : asked.stun) {
     auto server = parse_stun(stun);
     if (!server) return std::unexpected(std::move(server.error()));
@@ -48,9 +48,9 @@ void DataChannels::negotiate(const Negotiate& what) {
   WebRtcTransport& webrtc = *transport_->webrtc;
   switch (what.step) {
     case NegotiateWish::Step::offer:
-      return webrtc.offer(what.negotiation);
+      return webrtc.offer(what.negotiation, what.trickles);
     case NegotiateWish::Step::answer:
-      return webrtc.answer(what.negotiation, what.text);
+      return webrtc.answer(what.negotiation, what.text, what.trickles);
     case NegotiateWish::Step::take:
       return webrtc.take_answer(what.negotiation, what.text);
     case NegotiateWish::Step::candidate:

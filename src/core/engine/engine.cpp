@@ -97,7 +97,7 @@ struct Engine::Rooms {
   }
   void grant(const SignalArrived& arrived);
   void grant(NegotiateWish wish) {
-    actions.push(Negotiate{wish.negotiation, wish.step, std::move(wish.text)});
+    actions.push(Negotiate{wish.negotiation, wish.step, std::move(wish.text), wish.trickles});
   }
   void grant(NotifyWish wish);
 
@@ -189,7 +189,8 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
                       .link_dead_after = options.link_dead_after,
                       .handshake_timeout = options.handshake_timeout,
                       .relay_bytes_per_second = options.limits.relay_bytes_per_second,
-                      .relay_frames_per_second = options.limits.relay_frames_per_second},
+                      .relay_frames_per_second = options.limits.relay_frames_per_second,
+                      .makes_channels = options.webrtc},
       Legacy::Surroundings{.is_native =
                                [](const void* context, const NodeId& id) {
                                  const auto& of = *static_cast<const Rooms*>(context);
@@ -230,6 +231,15 @@ void Engine::start(TimePoint now) {
 void Engine::link_opened(LinkId link, LinkOrigin origin, TimePoint now) {
   Rooms& r = *rooms_;
   r.now = now;
+  if (r.legacy && origin.negotiation && Legacy::owns(*origin.negotiation)) {
+    const bool is_wanted = r.legacy->channel_opened(*origin.negotiation, link,
+                                                    {.dial = std::nullopt,
+                                                     .remote = std::move(origin.remote),
+                                                     .remote_host = std::move(origin.remote_host)},
+                                                    now, r.out);
+    if (!is_wanted) r.actions.push(CloseLink{link, CloseReason::surplus});
+    return;
+  }
   if (origin.negotiation) {
     const auto opened = r.signalling->opened(*origin.negotiation, link);
     if (!opened) {
@@ -330,16 +340,23 @@ void Engine::dial_failed(DialId dial, DialError error, TimePoint now) {
 
 void Engine::negotiation_described(NegotiationId id, std::string_view sdp, TimePoint now) {
   rooms_->now = now;
+  if (rooms_->legacy && Legacy::owns(id)) {
+    return rooms_->legacy->described(id, sdp, now, rooms_->out);
+  }
   rooms_->signalling->described(id, sdp, now, rooms_->out);
 }
 
 void Engine::negotiation_candidate(NegotiationId id, std::string_view line, TimePoint now) {
   rooms_->now = now;
+  if (rooms_->legacy && Legacy::owns(id)) return;  // they stand in the description
   rooms_->signalling->candidate(id, line, rooms_->out);
 }
 
 void Engine::negotiation_failed(NegotiationId id, DialError error, TimePoint now) {
   rooms_->now = now;
+  if (rooms_->legacy && Legacy::owns(id)) {
+    return rooms_->legacy->channel_failed(id, error, rooms_->out);
+  }
   rooms_->signalling->failed(id, error, rooms_->out);
   if (error == DialError::ice_failed) rooms_->membership.note_channel(false, now, rooms_->out);
 }

@@ -111,6 +111,7 @@ struct Negotiate {
   NegotiationId negotiation{};
   NegotiateWish::Step step = NegotiateWish::Step::offer;
   std::string text;
+  bool trickles = true;  ///< else candidates stand in our description, which waits for them
 };
 struct CloseLink {
   LinkId link{};

@@ -24,6 +24,7 @@ Legacy::Legacy(const NodeId& self, Random random, Options options, Surroundings 
       candidates_(legacy::candidates_max),
       offered_(legacy::offers_max),
       speakers_(legacy::speakers_max),
+      invited_(legacy::offers_max),
       answers_(legacy::answers_per_second, legacy::answers_per_second) {}
 
 Legacy::~Legacy() = default;
@@ -137,7 +138,7 @@ void Legacy::come_up(LinkId id, OldLink& link, TimePoint now, Outbox& out) {
   }
   offered_.erase(link.peer);
   note_candidate(link.peer, now);
-  enqueue(id, link, legacy::id_text(self_), true);
+  if (!link.is_channel) enqueue(id, link, legacy::id_text(self_), true);
   release_unsent(now, out);
   ask_around(link.peer, now, out);
   end_connect(link.peer, std::nullopt, out);
@@ -206,6 +207,7 @@ bool Legacy::enqueue(LinkId id, OldLink& link, std::string_view text, bool is_ow
   const std::size_t bound =
       limits::link_queue_bytes_max - (is_own ? 0 : limits::link_queue_reserve_bytes);
   if (link.stage != OldLink::Stage::up || link.waiting_bytes + text.size() > bound) return false;
+  if (link.is_channel && text.size() > legacy::channel_text_bytes_max) return false;
   link.waiting.push(Bytes(text.begin(), text.end()));
   link.waiting_bytes += text.size();
   queued_bytes_ += text.size();
@@ -248,6 +250,9 @@ std::optional<Legacy::Outgoing> Legacy::next_outgoing(TimePoint now) {
 void Legacy::shut_down(Outbox& out) {
   is_shut_down_ = true;
   places_.clear();
+  for (const auto& [id, channel] : std::exchange(channels_, {})) {
+    out.wish(NegotiateWish{.negotiation = id, .step = NegotiateWish::Step::abandon});
+  }
   std::vector<LinkId> all;
   for (const auto& [id, link] : links_) all.push_back(id);
   std::ranges::sort(all);  // in an order that can be repeated
@@ -442,6 +447,7 @@ void Legacy::deliver(const OldMessage& message, const NodeId& by, TimePoint now,
     case OldType::handshake_answer:
       return take_answer(message, by, now, out);
     case OldType::signal:
+      return take_signal(message, now, out);
     case OldType::other:
       return out.drop(DropReason::unknown_frame);
   }

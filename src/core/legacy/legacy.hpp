@@ -50,6 +50,7 @@ class Legacy {
     Duration handshake_timeout = limits::handshake_timeout;
     std::uint64_t relay_bytes_per_second = 0;
     std::uint64_t relay_frames_per_second = 0;
+    bool makes_channels = false;  ///< WebRTC data channels
   };
 
   /// What the engine knows of our own overlay.
@@ -84,6 +85,16 @@ class Legacy {
   void dial_failed(DialId dial, DialError error, TimePoint now, Outbox& out);
   /// A node of our own overlay answered there. A bootstrap address comes back, for whom it is now.
   std::optional<Address> dial_met_native(DialId dial);
+
+  // ---- Data channels (channels.cpp) ---------------------------------------------------------
+
+  /// Negotiations of this room have numbers that no other negotiations have.
+  static bool owns(NegotiationId id);
+  /// Our offer or answer, with all candidates in it.
+  void described(NegotiationId id, std::string_view sdp, TimePoint now, Outbox& out);
+  void channel_failed(NegotiationId id, DialError error, Outbox& out);
+  /// False if it is not wanted any more.
+  bool channel_opened(NegotiationId id, LinkId link, LinkStart start, TimePoint now, Outbox& out);
 
   // ---- From the engine ----------------------------------------------------------------------
 
@@ -166,6 +177,17 @@ class Legacy {
     Duration pause{};
     int failures = 0;
   };
+  struct Channel {  // that is being negotiated
+    NodeId peer{};
+    bool is_ours = false;  // the offer
+    bool is_answered = false;
+    std::size_t candidates = 0;  // of theirs
+    TimePoint deadline{};
+  };
+  struct Early {  // a candidate that overtook its offer
+    NodeId from{};
+    std::string line;
+  };
   struct Unsent {
     NodeId to{};
     std::string data;
@@ -207,6 +229,12 @@ class Legacy {
   void answer_find_peers(const legacy::OldMessage& message, TimePoint now, Outbox& out);
   void answer_offer(const legacy::OldMessage& message, TimePoint now, Outbox& out);
   void take_answer(const legacy::OldMessage& message, const NodeId& by, TimePoint now, Outbox& out);
+  void take_signal(const legacy::OldMessage& message, TimePoint now, Outbox& out);
+  void begin_channel(const NodeId& peer, bool is_ours, std::string offer, TimePoint now,
+                     Outbox& out);
+  void pass_early(const NodeId& peer, Outbox& out);
+  std::map<NegotiationId, Channel>::iterator channel_of(const NodeId& peer);
+  void watch_channels(TimePoint now, Outbox& out);
   void ask_around(const NodeId& neighbour, TimePoint now, Outbox& out);
   void populate(TimePoint now, Outbox& out);
   void offer(const NodeId& to, TimePoint now, Outbox& out);
@@ -238,8 +266,12 @@ class Legacy {
   legacy::SeenNonces seen_;
   LruMap<NodeId, Path> paths_;
   LruMap<NodeId, Candidate> candidates_;
-  LruMap<NodeId, TimePoint> offered_;   // by us, and not answered yet
-  LruMap<NodeId, TimePoint> speakers_;  // of WebRTC: only they are told signals
+  LruMap<NodeId, TimePoint> offered_;          // by us, and not answered yet
+  LruMap<NodeId, TimePoint> speakers_;         // of WebRTC: only they are told signals
+  LruMap<NodeId, TimePoint> invited_;          // told that they may offer us a channel
+  std::map<NegotiationId, Channel> channels_;  // at most legacy::channels_max
+  std::vector<Early> early_;                   // at most limits::candidates_max, oldest first
+  std::uint64_t last_negotiation_ = 0;
   TokenBucket answers_;
 
   std::vector<Unsent> unsent_;

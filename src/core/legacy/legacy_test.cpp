@@ -13,6 +13,7 @@
 
 #include "core/legacy/old_link.hpp"
 #include "core/legacy/old_message.hpp"
+#include "core/legacy/old_signal.hpp"
 #include "core/legacy/undecided.hpp"
 
 namespace peer_relay {
@@ -39,7 +40,9 @@ class Member : public ::testing::Test {
  public:
   Legacy room{self,
               Random{7},
-              {.relay_bytes_per_second = 1 << 30, .relay_frames_per_second = 1 << 30},
+              {.relay_bytes_per_second = 1 << 30,
+               .relay_frames_per_second = 1 << 30,
+               .makes_channels = true},
               {.is_native =
                    [](const void* of, const NodeId& id) {
                      return static_cast<const Member*>(of)->natives.contains(id);
@@ -60,6 +63,7 @@ class Member : public ::testing::Test {
   std::vector<BridgeWish> bridged;
   std::vector<PeerFrameWish> told;
   std::vector<DialWish> dials;
+  std::vector<NegotiateWish> negotiations;
   std::vector<Message> messages;
   std::vector<NodeId> lost;
   std::vector<NotifyWish::ConnectDone> connected;
@@ -71,6 +75,7 @@ class Member : public ::testing::Test {
       if (auto* const text = std::get_if<BridgeWish>(&wish)) bridged.push_back(std::move(*text));
       if (auto* const frame = std::get_if<PeerFrameWish>(&wish)) told.push_back(std::move(*frame));
       if (auto* const dial = std::get_if<DialWish>(&wish)) dials.push_back(std::move(*dial));
+      if (auto* const each = std::get_if<NegotiateWish>(&wish)) negotiations.push_back(*each);
       if (auto* const notify = std::get_if<NotifyWish>(&wish)) {
         if (auto* const message = std::get_if<Message>(&notify->event)) {
           messages.push_back(std::move(*message));
@@ -368,6 +373,172 @@ TEST_F(Member, ASignalGoesOnlyToOneThatSpeaksWebRtc) {
        said(id_of(2), id_of(1), R"({"type":"handshake-answer","data":{"ws":null,"wrtc":true}})"));
   hear(a, said(id_of(1), id_of(2), signal));
   EXPECT_THAT(carried(OldType::signal), ElementsAre(b));
+}
+
+// ---- Data channels ------------------------------------------------------------------------------
+
+/// We and one old node, that cannot dial each other, linked to a third.
+struct ByChannel : Member {
+  ByChannel() {
+    url.clear();
+    hub = join(id_of(1));
+  }
+  const NodeId peer = id_of(2);
+  LinkId hub{};
+
+  void hear_from_peer(std::string_view data) { hear(hub, said(peer, self, data, {id_of(1)})); }
+  void hear_answer() {
+    hear_from_peer(R"({"type":"handshake-answer","data":{"ws":null,"wrtc":true}})");
+  }
+  /// What we have told the peer of that type, latest last.
+  std::vector<OldMessage> told_peer(OldType type) {
+    std::vector<OldMessage> all;
+    for (const Sent& each : sent) {
+      auto message = legacy::read_message(each.text);
+      if (message && message->type == type && message->to == peer) all.push_back(*message);
+    }
+    return all;
+  }
+  using Step = NegotiateWish::Step;
+  std::vector<Step> steps() const {
+    std::vector<Step> all;
+    for (const auto& each : negotiations) all.push_back(each.step);
+    return all;
+  }
+  void open_channel() {
+    const LinkId link{++last_link};
+    channel = link;
+    EXPECT_TRUE(room.channel_opened(negotiations.back().negotiation, link,
+                                    {.dial = {}, .remote = "webrtc:", .remote_host = "10.0.0.2"},
+                                    now, out));
+    greeted.insert(link);  // nobody shows an id there
+    drain();
+  }
+  LinkId channel{};
+};
+
+TEST_F(ByChannel, WhoAsksOffers) {
+  room.connect(peer, now, out);
+  drain();
+  hear_answer();
+  ASSERT_THAT(steps(), ElementsAre(Step::offer));
+  EXPECT_FALSE(negotiations.back().trickles) << "a late candidate begins another connection there";
+  EXPECT_TRUE(Legacy::owns(negotiations.back().negotiation));
+  room.described(negotiations.back().negotiation, "v=0\r\na=\"x\"\r\n", now, out);
+  drain();
+  ASSERT_THAT(told_peer(OldType::signal), SizeIs(1));
+  const auto signal = legacy::read_signal(told_peer(OldType::signal)[0].content);
+  ASSERT_TRUE(signal);
+  EXPECT_EQ(signal->step, legacy::OldSignal::Step::offer);
+  EXPECT_EQ(signal->text, "v=0\r\na=\"x\"\r\n");
+  hear_from_peer(R"({"type":"signal","data":{"type":"answer","sdp":"v=0"}})");
+  hear_from_peer(
+      R"({"type":"signal","data":{"candidate":{"candidate":"candidate:1","sdpMid":"0"}}})");
+  ASSERT_THAT(steps(), ElementsAre(Step::offer, Step::take, Step::candidate));
+  EXPECT_EQ(negotiations.back().text, "candidate:1");
+  forget();
+  open_channel();
+  EXPECT_TRUE(room.is_linked(peer));
+  EXPECT_THAT(connected, SizeIs(1));
+  EXPECT_THAT(carried(OldType::find_peers), ElementsAre(channel));
+  room.closed(channel, CloseReason::keepalive_timeout, now, out);
+  drain();
+  EXPECT_THAT(lost, ElementsAre(peer));
+}
+
+TEST_F(ByChannel, WhoIsAskedAnswers) {
+  hear_from_peer(R"({"type":"handshake-offer"})");
+  ASSERT_THAT(told_peer(OldType::handshake_answer), SizeIs(1));
+  EXPECT_TRUE(told_peer(OldType::handshake_answer)[0].wrtc);
+  hear_from_peer(R"({"type":"signal","data":{"candidate":{"candidate":"candidate:1"}}})");
+  hear_from_peer(R"({"type":"signal","data":{"type":"offer","sdp":"v=0"}})");
+  ASSERT_THAT(steps(), ElementsAre(Step::answer, Step::candidate)) << "which was early";
+  EXPECT_EQ(negotiations.front().text, "v=0");
+  room.described(negotiations.front().negotiation, "v=1", now, out);
+  drain();
+  ASSERT_THAT(told_peer(OldType::signal), SizeIs(1));
+  open_channel();
+  EXPECT_TRUE(room.is_linked(peer));
+}
+
+TEST_F(ByChannel, WhoCanBeDialedAsksForNoChannel) {
+  url = "ws://10.0.0.1:8000";
+  hear_from_peer(R"({"type":"handshake-offer"})");
+  ASSERT_THAT(told_peer(OldType::handshake_answer), SizeIs(1));
+  EXPECT_FALSE(told_peer(OldType::handshake_answer)[0].wrtc);
+}
+
+TEST_F(ByChannel, AnOfferThatNobodyInvitedIsRefused) {
+  hear_from_peer(R"({"type":"signal","data":{"type":"offer","sdp":"v=0"}})");
+  EXPECT_THAT(negotiations, IsEmpty());
+  EXPECT_EQ(dropped(DropReason::contact_unwanted), 1u);
+  hear_from_peer(R"({"type":"handshake-offer"})");
+  run_for(legacy::invitation_lasts + 1s);
+  hear_from_peer(R"({"type":"signal","data":{"type":"offer","sdp":"v=0"}})");
+  EXPECT_THAT(negotiations, IsEmpty()) << "too late";
+}
+
+TEST_F(ByChannel, SignalsOfNoShapeAreCounted) {
+  hear_from_peer(R"({"type":"handshake-offer"})");
+  const char* const odd[] = {R"({})",
+                             R"({"type":"offer"})",
+                             R"({"type":1,"sdp":"v=0"})",
+                             R"({"type":"rollback","sdp":"v=0"})",
+                             R"({"candidate":null})",
+                             R"({"candidate":{"candidate":1}})",
+                             R"({"candidate":{}})",
+                             R"({"renegotiate":true})"};
+  for (const char* const data : odd) {
+    hear_from_peer(R"({"type":"signal","data":)" + std::string{data} + "}");
+  }
+  hear_from_peer(R"({"type":"signal","data":{"type":"offer","sdp":")" +
+                 std::string(limits::description_bytes_max + 1, 'x') + "\"}}");
+  EXPECT_THAT(negotiations, IsEmpty());
+  EXPECT_EQ(dropped(DropReason::malformed), std::size(odd) + 1);
+}
+
+TEST_F(ByChannel, CandidatesByTheThousandAreBounded) {
+  const char* const candidate =
+      R"({"type":"signal","data":{"candidate":{"candidate":"candidate:1"}}})";
+  for (int i = 0; i < 1000; ++i) hear_from_peer(candidate);
+  hear_from_peer(R"({"type":"handshake-offer"})");
+  hear_from_peer(R"({"type":"signal","data":{"type":"offer","sdp":"v=0"}})");
+  for (int i = 0; i < 1000; ++i) hear_from_peer(candidate);
+  EXPECT_EQ(negotiations.size(), 1 + limits::candidates_max);
+}
+
+TEST_F(ByChannel, NegotiationsAreBoundedAndEnd) {
+  for (std::uint8_t i = 0; i < 100; ++i) {
+    const NodeId id = id_of(0x80, i);
+    hear(hub, said(id, self, R"({"type":"handshake-offer"})", {id_of(1)}));
+    hear(hub,
+         said(id, self, R"({"type":"signal","data":{"type":"offer","sdp":"v=0"}})", {id_of(1)}));
+  }
+  EXPECT_EQ(negotiations.size(), legacy::channels_max);
+  run_for(limits::negotiation_timeout + 1s);
+  EXPECT_EQ(std::ranges::count(steps(), Step::abandon),
+            static_cast<std::ptrdiff_t>(legacy::channels_max));
+}
+
+TEST_F(ByChannel, AFailureIsCountedAndForgotten) {
+  hear_from_peer(R"({"type":"handshake-offer"})");
+  hear_from_peer(R"({"type":"signal","data":{"type":"offer","sdp":"v=0"}})");
+  const NegotiationId id = negotiations.back().negotiation;
+  room.channel_failed(id, DialError::ice_failed, out);
+  EXPECT_EQ(out.stats().dial_errors[static_cast<std::size_t>(DialError::ice_failed)], 1u);
+  EXPECT_FALSE(room.channel_opened(id, LinkId{99}, {}, now, out));
+}
+
+TEST_F(ByChannel, WhatAChannelCanNotCarryStaysAway) {
+  hear_from_peer(R"({"type":"handshake-offer"})");
+  hear_from_peer(R"({"type":"signal","data":{"type":"offer","sdp":"v=0"}})");
+  open_channel();
+  forget();
+  const std::string long_text = "\"" + std::string(legacy::channel_text_bytes_max, 'x') + "\"";
+  EXPECT_TRUE(room.send(peer, Payload::of_json(long_text), now, out));
+  drain();
+  EXPECT_THAT(carried(OldType::user), IsEmpty());
+  EXPECT_EQ(dropped(DropReason::queue_full), 1u);
 }
 
 TEST_F(Member, HoldsWhatIsSentBeforeThereIsANeighbour) {

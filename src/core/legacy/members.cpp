@@ -78,7 +78,10 @@ void Legacy::answer_offer(const OldMessage& message, TimePoint now, Outbox& out)
   if (!answers_.take(1, now)) return out.drop(DropReason::rate_limited);
   const bool has_room = neighbours_.size() - bridge_count_ < legacy::links_max;
   const std::string url = has_room ? surroundings_.own_url(surroundings_.context) : std::string{};
-  originate(message.from, legacy::handshake_answer_data(url), now, out);
+  // An old node prefers a channel, and never notices its end: only where it can't dial us.
+  const bool may_signal = has_room && url.empty() && options_.makes_channels && !is_shut_down_;
+  if (may_signal) invited_.insert(message.from, now);
+  originate(message.from, legacy::handshake_answer_data(url, may_signal), now, out);
 }
 
 /// An old node's answer makes others dial whatever it says. We dial only whom we have asked, and
@@ -87,7 +90,14 @@ void Legacy::take_answer(const OldMessage& message, const NodeId& by, TimePoint 
   const TimePoint* const offered = offered_.peek(message.from);
   if (offered == nullptr) return out.drop(DropReason::contact_unwanted);
   offered_.erase(message.from);
-  if (message.ws.empty() || neighbours_.contains(message.from) || is_shut_down_) return;
+  if (neighbours_.contains(message.from) || is_shut_down_) return;
+  if (message.ws.empty()) {
+    const bool may_signal = message.wrtc && options_.makes_channels &&
+                            channel_of(message.from) == channels_.end() &&
+                            neighbours_.size() - bridge_count_ < legacy::links_max;
+    if (may_signal) begin_channel(message.from, true, {}, now, out);
+    return;
+  }
   const auto address = Address::parse(message.ws);
   PEER_RELAY_ASSERT(address.has_value());
   const auto neighbour = neighbours_.find(by);
@@ -265,7 +275,8 @@ void Legacy::visit_places(TimePoint now, Outbox& out) {
 void Legacy::arm(TimePoint at) { wake_at_ = std::min(wake_at_, at); }
 
 void Legacy::arm_tick(TimePoint now) {
-  const bool is_idle = links_.empty() && places_.empty() && unsent_.empty() && connects_.empty();
+  const bool is_idle = links_.empty() && places_.empty() && unsent_.empty() && connects_.empty() &&
+                       channels_.empty();
   if (is_idle || tick_at_ != never) return;
   tick_at_ = now + legacy::tick_every;
   arm(tick_at_);
@@ -278,6 +289,7 @@ void Legacy::wake(TimePoint now, Outbox& out) {
     tick_at_ = never;
     watch_links(now, out);
     visit_places(now, out);
+    watch_channels(now, out);
     tell_bridges(out);
     std::erase_if(unsent_, [&](const Unsent& unsent) {
       if (now < unsent.expires) return false;

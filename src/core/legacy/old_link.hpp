@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// For the files of this room: one WebSocket to an old node.
+// For the files of this room: one WebSocket or data channel to an old node.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,7 @@ struct Legacy::OldLink {
   std::size_t waiting_bytes = 0;
   std::size_t in_flight_bytes = 0;  // given to the host since it last said writable
   bool is_dirty = false;
+  bool is_channel = false;
   std::optional<CloseReason> close_after_flush;
   TokenBucket bytes{0, 0};
   TokenBucket texts{0, 0};
@@ -68,6 +69,13 @@ inline constexpr Duration offer_pause_min = 10s;
 inline constexpr Duration offer_pause_max = 300s;
 
 inline constexpr std::size_t speakers_max = 1024;
+
+/// Data channels in the making. Each holds up to 100 KiB and four descriptors.
+inline constexpr std::size_t channels_max = 16;
+/// Of one text on a data channel: what libwebrtc and libdatachannel take at once.
+inline constexpr std::size_t channel_text_bytes_max = 256 << 10;
+/// For an offer to follow our word that it may.
+inline constexpr Duration invitation_lasts = 30s;
 
 /// Old nodes pass each message on to two. What crosses bridges in search of an unknown target goes
 /// to some more, because distance says nothing of which island a node is on.

@@ -330,14 +330,14 @@ std::string found_peers_data(const std::vector<NodeId>& found) {
 
 std::string handshake_offer_data() { return data_of(OldType::handshake_offer); }
 
-std::string handshake_answer_data(std::string_view ws) {
+std::string handshake_answer_data(std::string_view ws, bool wrtc) {
   std::string content = "{\"ws\":";
   if (ws.empty()) {
     content += "null";
   } else {
     append_quoted(content, ws);
   }
-  content += ",\"wrtc\":false}";
+  content += wrtc ? ",\"wrtc\":true}" : ",\"wrtc\":false}";
   return data_of(OldType::handshake_answer, content);
 }
 

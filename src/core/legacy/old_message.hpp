@@ -126,8 +126,8 @@ std::string user_data(const Payload& payload);
 std::string find_peers_data(const NodeId& sought);
 std::string found_peers_data(const std::vector<NodeId>& found);
 std::string handshake_offer_data();
-/// An empty `ws` means: no way to dial me.
-std::string handshake_answer_data(std::string_view ws);
+/// An empty `ws` means: no way to dial me. `wrtc`: a signal may be sent to me.
+std::string handshake_answer_data(std::string_view ws, bool wrtc = false);
 
 /// What is wrong with a text that is about to be sent, or nothing: the strict judge of all that
 /// leaves us. `is_first` is for the first text of a link.

@@ -32,7 +32,7 @@ struct Context : std::enable_shared_from_this<Context> {
         stack(std::make_shared<SctpStack>(io)) {}
 
   /// Nothing, and the negotiation fails in a later turn, where there is no room for another.
-  Channel* begin(NegotiationId id, bool offers);
+  Channel* begin(NegotiationId id, bool offers, bool trickles);
   Channel* find(NegotiationId id);
   std::unique_ptr<Channel> remove(NegotiationId id);
   void fail_later(NegotiationId id, DialError error, std::string detail);
@@ -208,7 +208,7 @@ class Channel final : public Link, private PeerConnectionSink {
   PeerConnection connection_;
 };
 
-Channel* Context::begin(NegotiationId id, bool offers) {
+Channel* Context::begin(NegotiationId id, bool offers, bool trickles) {
   PEER_RELAY_ASSERT(!under_way.contains(id));
   if (is_shut_down) {
     fail_later(id, DialError::cancelled, "the node goes away");
@@ -232,6 +232,7 @@ Channel* Context::begin(NegotiationId id, bool offers) {
               .port_max = options.port_max},
       .policy = policy,
       .shows_host_candidates = options.shows_host_candidates,
+      .trickles = trickles,
       .receive_bytes_max = std::max(message_bytes_unsaid, options.old_text_bytes_max),
       .timeout = options.timeout};
   auto channel = std::make_unique<Channel>(shared_from_this(), id, std::move(with));
@@ -349,12 +350,12 @@ WebRtcTransport::~WebRtcTransport() {
   context_->under_way.clear();
 }
 
-void WebRtcTransport::offer(NegotiationId id) {
-  if (Channel* const channel = context_->begin(id, true)) channel->start();
+void WebRtcTransport::offer(NegotiationId id, bool trickles) {
+  if (Channel* const channel = context_->begin(id, true, trickles)) channel->start();
 }
 
-void WebRtcTransport::answer(NegotiationId id, std::string_view offer) {
-  if (Channel* const channel = context_->begin(id, false)) channel->set_remote(offer);
+void WebRtcTransport::answer(NegotiationId id, std::string_view offer, bool trickles) {
+  if (Channel* const channel = context_->begin(id, false, trickles)) channel->set_remote(offer);
 }
 
 void WebRtcTransport::take_answer(NegotiationId id, std::string_view answer) {

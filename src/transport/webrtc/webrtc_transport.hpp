@@ -81,10 +81,11 @@ class WebRtcTransport {
   WebRtcTransport(const WebRtcTransport&) = delete;
   WebRtcTransport& operator=(const WebRtcTransport&) = delete;
 
-  /// Begins one: our offer and candidates follow.
-  void offer(NegotiationId id);
-  /// Answers the other side's: our answer and candidates follow.
-  void answer(NegotiationId id, std::string_view offer);
+  /// Begins one: our offer and candidates follow. Where they do not trickle (RFC 8838) the offer
+  /// waits for them, two seconds at most, and holds them.
+  void offer(NegotiationId id, bool trickles = true);
+  /// Answers the other side's: our answer and candidates follow, likewise.
+  void answer(NegotiationId id, std::string_view offer, bool trickles = true);
   /// The other side's answer to ours.
   void take_answer(NegotiationId id, std::string_view answer);
   /// The other side's; empty after the last. Unknown numbers are ignored, here and above.
