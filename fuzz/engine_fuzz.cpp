@@ -498,6 +498,20 @@ class World {
       } else if (const auto* const dial = std::get_if<Dial>(&*action)) {
         PEER_RELAY_ASSERT(dial->address.reach() != Reach::nowhere);
         dials_.push_back({node, dial->dial, dial->address});
+      } else if (const auto* const what = std::get_if<Negotiate>(&*action)) {
+        PEER_RELAY_ASSERT(what->text.size() <= limits::description_bytes_max);
+        // Some hosts describe themselves, some fail, some never say another word.
+        const auto id = static_cast<std::uint64_t>(what->negotiation);
+        const bool asks =
+            what->step == NegotiateWish::Step::offer || what->step == NegotiateWish::Step::answer;
+        if (asks && id % 3 == 0) engine.negotiation_described(what->negotiation, "v=0", now_);
+        if (asks && id % 3 == 0) engine.negotiation_candidate(what->negotiation, "", now_);
+        if (asks && id % 3 == 1) {
+          engine.negotiation_failed(what->negotiation, DialError::bad_description, now_);
+        }
+        if (what->step == NegotiateWish::Step::take) {
+          engine.negotiation_failed(what->negotiation, DialError::ice_failed, now_);
+        }
       } else if (const auto* const close = std::get_if<CloseLink>(&*action)) {
         closing_.emplace_back(node, close->link, close->reason);
       }
