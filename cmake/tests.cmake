@@ -140,6 +140,7 @@ if(PEER_RELAY_HAS_WEBRTC AND TARGET room_webrtc)
     set_tests_properties(system.install_webrtc_peers PROPERTIES LABELS system TIMEOUT 600
       FIXTURES_SETUP webrtc_peers)
     set(webrtc_environment WEBRTC_PEER=${PROJECT_BINARY_DIR}/tests/webrtc_peer
+      PEER_RELAY_BINARY=${PROJECT_BINARY_DIR}/peer-relay
       NODE_PATH=${PROJECT_BINARY_DIR}/webrtc/node_modules)
     add_test(NAME system.webrtc_interop
       COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/webrtc/interop_test.py)

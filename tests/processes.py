@@ -84,11 +84,11 @@ class Lines:
 
 
 class Process:
-    """A verb that runs until it is stopped."""
+    """A verb that runs until it is stopped; behind `prefix`, a command that runs it elsewhere."""
 
-    def __init__(self, *words, env=None):
+    def __init__(self, *words, env=None, prefix=()):
         self.words = words
-        self.process = subprocess.Popen([BINARY, *words], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*prefix, BINARY, *words], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env=env or environment())
         self.out = Lines(self.process.stdout)
@@ -112,11 +112,11 @@ class Process:
 class Node(Process):
     """`peer-relay serve --json` on a free port of the loopback interface; on none if port is None."""
 
-    def __init__(self, state_dir, *words, bootstrap=(), host="127.0.0.1", port=0):
+    def __init__(self, state_dir, *words, bootstrap=(), host="127.0.0.1", port=0, prefix=()):
         options = [word for url in bootstrap for word in ("--bootstrap", url)]
         where = ("--no-port",) if port is None else ("--host", host, "--port", str(port))
         super().__init__("serve", "--json", *where, "--log-level", "info", "--state-dir", state_dir,
-                         *options, *words)
+                         *options, *words, prefix=prefix)
         self.state_dir = state_dir
         self._control = None
 

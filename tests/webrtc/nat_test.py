@@ -16,6 +16,9 @@ import threading
 import time
 import unittest
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import processes  # noqa: E402
+
 PEER = os.environ.get("WEBRTC_PEER", "webrtc_peer")
 COUNT = 200
 SERVER = "100.64.0.1"  # RFC 6598: between a household and the Internet
@@ -98,7 +101,8 @@ class Namespaces:
         for router, net, via in (("leftrouter", "10.2.0.0/24", 12), ("rightrouter", "10.1.0.0/24", 11)):
             other = right if router == "leftrouter" else left
             if other == "none":
-                self.run_in(router, "ip", "route", "add", net, "via", f"100.64.0.{via}")
+                for where in (router, "server"):
+                    self.run_in(where, "ip", "route", "add", net, "via", f"100.64.0.{via}")
 
     def remove(self):
         for name in self.names:
@@ -145,19 +149,24 @@ class End:
             return next((self.notes[kind] for kind in kinds if kind in self.notes), None)
 
 
+def turn_server(spaces, directory):
+    server = subprocess.Popen(
+        ["ip", "netns", "exec", spaces.name("server"), "turnserver", "-n", "--no-tls",
+         "--no-dtls", "--no-cli", f"--listening-ip={SERVER}", f"--relay-ip={SERVER}",
+         "--lt-cred-mech", "--user=user:secret", "--realm=test", "--log-file=stdout",
+         f"--userdb={directory}/db", f"--pidfile={directory}/pid"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(1.0)  # it says nothing when it is ready
+    return server
+
+
 def outcome(left, right, words):
     """Between a host behind `left` and one behind `right`: the way found, and how long it took."""
     spaces = Namespaces(left, right)
     ends, server = [], None
     try:
         with tempfile.TemporaryDirectory() as directory:
-            server = subprocess.Popen(
-                ["ip", "netns", "exec", spaces.name("server"), "turnserver", "-n", "--no-tls",
-                 "--no-dtls", "--no-cli", f"--listening-ip={SERVER}", f"--relay-ip={SERVER}",
-                 "--lt-cred-mech", "--user=user:secret", "--realm=test", "--log-file=stdout",
-                 f"--userdb={directory}/db", f"--pidfile={directory}/pid"],
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(1.0)  # it says nothing when it is ready
+            server = turn_server(spaces, directory)
             ends = [End(spaces, "left", "--offer", *words), End(spaces, "right", *words)]
             ends[0].other, ends[1].other = ends[1], ends[0]
             started = time.monotonic()
@@ -200,6 +209,63 @@ TABLE = [
 ]
 
 
+NODES = [
+    # The same of whole nodes, which know only a relay on the Internet. left, right, servers, options,
+    # expected: what is not direct and not passed on by TURN goes through the overlay.
+    ("none", "none", "nothing", (), "direct"),
+    ("cone", "cone", "nothing", (), "overlay"),
+    ("cone", "cone", "STUN", ("--stun", SERVER), "direct"),
+    ("symmetric", "cone", "STUN", ("--stun", SERVER), "overlay"),
+    ("symmetric", "symmetric", "TURN, UDP", ("--turn", f"user:secret@{SERVER}"), "TURN"),
+    ("symmetric", "symmetric", "TURN, TCP", ("--turn", f"user:secret@{SERVER}?transport=tcp"),
+     "TURN"),
+]
+CHANNEL_WITHIN = 12.0  # seconds; longer than a channel takes, and than one takes to fail
+
+
+def way_between_nodes(left, right, options):
+    """How a message goes from a node behind `left` to one behind `right`, neither with a port."""
+    spaces = Namespaces(left, right)
+    nodes, server = [], None
+    try:
+        with tempfile.TemporaryDirectory(dir="/tmp", prefix="pr-") as directory:
+            def node(where, *words, **more):
+                nodes.append(processes.Node(
+                    f"{directory}/{where}", *words,
+                    prefix=("ip", "netns", "exec", spaces.name(where)), **more))
+                return nodes[-1].wait_until_ready()
+
+            server = turn_server(spaces, directory)
+            relay = node("server", "--webrtc", "off", host=SERVER)
+            ends = [node(where, *options, port=None, bootstrap=[relay.url])
+                    for where in ("left", "right")]
+
+            def channels(end):
+                return [peer["address"] for peer in end.ask({"cmd": "peers"})[0]["peers"]
+                        if peer["address"].startswith("webrtc:")]
+
+            until = time.monotonic() + CHANNEL_WITHIN
+            while time.monotonic() < until and not all(channels(end) for end in ends):
+                time.sleep(0.05)
+            answers = ends[0].ask(*({"cmd": "send", "to": ends[1].id, "text": "hello"}
+                                    for _ in range(COUNT)))
+            if any(answer.get("outcome") != "delivered" for answer in answers):
+                return f"lost: {answers[-1]}"
+            hops = {answer["hops"] for answer in answers}
+            if hops == {2}:
+                return "overlay"
+            passed_on = any(address.startswith(f"webrtc:{SERVER}:")
+                            for end in ends for address in channels(end))
+            return ("TURN" if passed_on else "direct") if hops == {1} else f"hops {hops}"
+    finally:
+        for each in nodes:
+            each.kill()
+        if server:
+            server.kill()
+            server.wait()
+        spaces.remove()
+
+
 def can_run():
     tools = all(shutil.which(tool) for tool in ("ip", "nft", "turnserver", "sysctl"))
     return tools and os.geteuid() == 0 and sh("ip", "netns", "list", check=False).returncode == 0
@@ -213,6 +279,16 @@ class Nats(unittest.TestCase):
         for left, right, servers, words, expected in TABLE:
             way, took = outcome(left, right, words)
             print(f"{left:10} {right:10} {servers:10} {way:8} {took:9.2f}s", flush=True)
+            if way != expected:
+                wrong.append(f"{left}, {right}, {servers}: {way}, not {expected}")
+        self.assertEqual(wrong, [])
+
+    def test_nodes_reach_each_other_whatever_lies_between(self):
+        print(f"{'left':10} {'right':10} {'servers':10} messages go", flush=True)
+        wrong = []
+        for left, right, servers, options, expected in NODES:
+            way = way_between_nodes(left, right, options)
+            print(f"{left:10} {right:10} {servers:10} {way}", flush=True)
             if way != expected:
                 wrong.append(f"{left}, {right}, {servers}: {way}, not {expected}")
         self.assertEqual(wrong, [])
