@@ -13,7 +13,7 @@ from processes import PATIENCE
 
 SEED = processes.seed()
 NETWORKS = 5
-SETTLE_FOR = 3.0  # seconds without a new link anywhere
+SETTLE_FOR = 5.0  # seconds without a new link anywhere
 
 
 class Network(processes.TestCase):

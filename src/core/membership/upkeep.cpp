@@ -18,7 +18,7 @@ constexpr Duration short_bucket_pause_min = 5s;
 // A bootstrap node may have lost its memory, and with it the network: somebody looks after it about
 // this often, but not everybody (see recheck_pause).
 constexpr Duration recheck_every = 60s;
-constexpr std::uint64_t recheckers = 1024;
+constexpr std::uint64_t recheckers = 4096;
 constexpr int referrals_max = 3;
 // Second fingers are for speed; they leave a quarter of the budget to those who need us.
 constexpr std::size_t spare_share = 4;

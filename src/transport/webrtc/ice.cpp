@@ -20,8 +20,9 @@ namespace {
 
 constexpr guint component = 1;
 
-/// Between two checks, and the least that RFC 8445 §14.2 allows. libnice's 20 ms delay the first ones.
-/// For ten seconds after it has opened, a connection costs us a tick for each: 0.7 ms a second.
+/// Between two checks, and the least that RFC 8445 §14.2 allows. libnice's 20 ms delay the first
+/// ones. For ten seconds after it has opened, a connection costs us a tick for each: 0.7 ms a
+/// second.
 constexpr guint pacing_ms = 5;
 
 /// For a TURN server to hear that an allocation is of no more use.

@@ -660,7 +660,7 @@ TEST_F(WebRtcTransports, MeetOverIpv6) {
   if (!WebRtcTransport::make(io, alice, alice, options)) GTEST_SKIP() << "this machine has none";
   make_pair(options);
   ASSERT_TRUE(connect(alice, bob));
-  EXPECT_THAT(alice.link().remote(), testing::StartsWith("[::1]:"));
+  EXPECT_THAT(alice.link().remote(), testing::StartsWith("webrtc:[::1]:"));
   EXPECT_EQ(alice.links.at(alice.last).arrival.remote_host, "::1");
 }
 
