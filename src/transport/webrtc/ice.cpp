@@ -20,16 +20,17 @@ namespace {
 
 constexpr guint component = 1;
 
-/// Between two checks, and the least that RFC 8445 §14.2 allows. libnice's 20 ms delay the first ones.
-/// For ten seconds after it has opened, a connection costs us a tick for each: 0.7 ms a second.
+/// Between two checks, and the least that RFC 8445 §14.2 allows. libnice's 20 ms delay the first
+/// ones. For ten seconds after it has opened, a connection costs us a tick for each: 0.7 ms a
+/// second.
 constexpr guint pacing_ms = 5;
 
 /// For a TURN server to hear that an allocation is of no more use.
 constexpr std::chrono::seconds release_timeout{10};
 
 /// What a socket may hold that we have not read: a whole SCTP window, or packets are lost at full
-/// speed. The system may grant less.
-constexpr int receive_buffer_bytes = 1 << 20;
+/// speed. The system counts 2,304 bytes for a packet of 1,200, and may grant less.
+constexpr int receive_buffer_bytes = 2 << 20;
 
 NiceCandidateType nice_type(CandidateKind kind) {
   switch (kind) {
