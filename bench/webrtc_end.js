@@ -11,6 +11,9 @@
 const queuedMax = 1 << 20
 const queuedLow = 1 << 18
 
+// A connection that is not open by then counts as failed, and another one is tried.
+const openTimeout = 5000
+
 // connect(offers, events) makes { take(note), send(bytes), queued() }; events are tell(note),
 // opened(), failed(), received(), low().
 function makeEnd (connect, tell, later) {
@@ -48,7 +51,10 @@ function makeEnd (connect, tell, later) {
       let failed = 0
       while (setup.length < count) {
         const began = performance.now()
-        const isOpen = await new Promise(resolve => begin(++negotiations, true, resolve))
+        const isOpen = await new Promise(resolve => {
+          begin(++negotiations, true, resolve)
+          setTimeout(resolve, openTimeout, false)
+        })
         if (isOpen) setup.push(performance.now() - began)
         else if (++failed > count) throw new Error('most connections fail')
       }

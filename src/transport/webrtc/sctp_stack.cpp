@@ -207,7 +207,9 @@ void Process::handle_timers() {
 }  // namespace
 
 std::size_t sctp_receive_window() {
-  return std::clamp<std::size_t>(system_receive_bytes_max(), 128 << 10, 1 << 20);
+  // The system doubles what a socket asks for, and counts twice what a packet holds; half of that
+  // again, for packets that are not full.
+  return std::clamp<std::size_t>(system_receive_bytes_max() / 2, 128 << 10, 1 << 20);
 }
 
 /// While there are associations, and no longer.
