@@ -10,7 +10,6 @@
 #include <chrono>
 #include <cstdio>
 #include <deque>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <string>
@@ -20,13 +19,9 @@
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <malloc.h>
 
 #include "transport/webrtc/sdp.hpp"
-
-#if defined(__SANITIZE_ADDRESS__)
-extern "C" std::size_t __sanitizer_get_current_allocated_bytes();  // g++ installs no header of it
-#endif
+#include "transport/webrtc/testing.hpp"
 
 namespace peer_relay::webrtc {
 namespace {
@@ -78,7 +73,7 @@ struct Side final : PeerConnectionSink {
   std::function<void(MutableBytes, bool)> on_received;
 };
 
-class PeerConnections : public testing::Test {
+class PeerConnections : public testing::Test, public Loop {
  protected:
   PeerConnections() : certificate(Certificate::make()), stack(std::make_shared<SctpStack>(io)) {}
 
@@ -110,25 +105,11 @@ class PeerConnections : public testing::Test {
     offerer.connection->start();
   }
 
-  bool run_until(const std::function<bool()>& done, std::chrono::milliseconds at_most = 20s) {
-    const auto deadline = std::chrono::steady_clock::now() + at_most;
-    while (!done()) {
-      io.restart();  // it stops when all connections are gone
-      const auto left = deadline - std::chrono::steady_clock::now();
-      if (left <= 0s || io.run_one_for(left) == 0) return done();
-    }
-    return true;
-  }
-  void run_for(std::chrono::milliseconds time) {
-    run_until([] { return false; }, time);
-  }
-
   bool connect(Side& offerer, Side& answerer) {
     begin(offerer, answerer);
     return run_until([&] { return offerer.is_open && answerer.is_open; });
   }
 
-  boost::asio::io_context io;
   std::shared_ptr<const Certificate> certificate;
   std::shared_ptr<SctpStack> stack;
   Side alice, bob;
@@ -142,32 +123,6 @@ Bytes message_of(std::size_t size, std::uint32_t number) {
     state = state * 1664525 + 1013904223;
   }
   return out;
-}
-
-std::size_t open_files() {
-  std::size_t count = 0;
-  for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
-    count += each.exists() ? 1 : 1;
-  }
-  return count;
-}
-
-std::size_t threads() {
-  std::size_t count = 0;
-  for (const auto& each : std::filesystem::directory_iterator("/proc/self/task")) {
-    count += each.exists() ? 1 : 1;
-  }
-  return count;
-}
-
-/// What is allocated and not freed. (What the process holds says less: sanitizers keep what was
-/// freed.)
-std::size_t allocated_bytes() {
-#if defined(__SANITIZE_ADDRESS__)
-  return __sanitizer_get_current_allocated_bytes();
-#else
-  return ::mallinfo2().uordblks;
-#endif
 }
 
 TEST_F(PeerConnections, OpensAndTellsBothWhoTheyAre) {

@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -22,15 +21,11 @@
 #include <boost/asio/ip/udp.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "peer_relay/limits.hpp"
-
-#if defined(__SANITIZE_ADDRESS__)
-extern "C" std::size_t __sanitizer_get_current_allocated_bytes();  // g++ installs no header of it
-#endif
+#include "transport/webrtc/testing.hpp"
 
 namespace peer_relay {
 namespace {
@@ -40,6 +35,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
+using webrtc::allocated_bytes;
+using webrtc::open_files;
+using webrtc::threads;
 
 /// One side: a host that keeps what it hears. What it has to signal goes to `peer`, under the
 /// number that it has itself, unless the test takes it away.
@@ -154,7 +152,7 @@ struct End final : LinkSink, NegotiationSink {
   std::function<void(LinkId, MutableBytes)> on_received;
 };
 
-class WebRtcTransports : public testing::Test {
+class WebRtcTransports : public testing::Test, public webrtc::Loop {
  protected:
   static WebRtcOptions here() { return {.interfaces = {"127.0.0.1"}}; }
 
@@ -173,19 +171,6 @@ class WebRtcTransports : public testing::Test {
 
   NegotiationId next() { return NegotiationId{++negotiations}; }
 
-  bool run_until(const std::function<bool()>& done, std::chrono::milliseconds at_most = 20s) {
-    const auto deadline = std::chrono::steady_clock::now() + at_most;
-    while (!done()) {
-      io.restart();  // it stops when all connections are gone
-      const auto left = deadline - std::chrono::steady_clock::now();
-      if (left <= 0s || io.run_one_for(left) == 0) return done();
-    }
-    return true;
-  }
-  void run_for(std::chrono::milliseconds time) {
-    run_until([] { return false; }, time);
-  }
-
   bool connect(End& offerer, End& answerer) {
     const std::size_t before = offerer.opened;
     const std::size_t others = answerer.opened;
@@ -193,7 +178,6 @@ class WebRtcTransports : public testing::Test {
     return run_until([&] { return offerer.opened > before && answerer.opened > others; });
   }
 
-  boost::asio::io_context io;
   std::uint64_t negotiations = 0;
   End alice, bob;
 };
@@ -206,23 +190,6 @@ Bytes message_of(std::size_t size, std::uint32_t number) {
     state = state * 1664525 + 1013904223;
   }
   return out;
-}
-
-std::size_t entries_of(const char* directory) {
-  const std::filesystem::directory_iterator all{directory};
-  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
-}
-std::size_t open_files() { return entries_of("/proc/self/fd"); }
-std::size_t threads() { return entries_of("/proc/self/task"); }
-
-/// What is allocated and not freed. (What the process holds says less: sanitizers keep what was
-/// freed.)
-std::size_t allocated_bytes() {
-#if defined(__SANITIZE_ADDRESS__)
-  return __sanitizer_get_current_allocated_bytes();
-#else
-  return ::mallinfo2().uordblks;
-#endif
 }
 
 std::size_t resident_bytes() {
