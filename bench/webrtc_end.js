@@ -158,31 +158,8 @@ function nodeDatachannelConnection () {
 }
 
 async function chromiumEnd (tell, cleanups) {
-  const { chromium } = require('playwright-core')
-  const fs = require('node:fs')
-  const os = require('node:os')
-  const path = require('node:path')
-  const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'webrtc-bench-'))
-  cleanups.push(() => fs.rmSync(profile, { recursive: true, force: true }))
-  const server = require('node:http').createServer((request, response) => {
-    const isScript = request.url === '/end.js'
-    response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html')
-    response.end(isScript ? fs.readFileSync(__filename) : '<!doctype html><script src="end.js"></script>')
-  })
-  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
-  cleanups.push(() => server.close())
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-    headless: true,
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync',
-      // Else it asks the local network for names, by multicast.
-      '--disable-features=WebRtcHideLocalIpsWithMdns']
-  })
-  cleanups.push(() => context.close())
-  const tab = await context.newPage()
-  await tab.exposeFunction('tell', tell)
-  await tab.goto(`http://127.0.0.1:${server.address().port}/`)
+  const { openTab } = require('../tests/webrtc/chromium.js')
+  const tab = await openTab(__filename, { tell }, cleanups)
   await tab.evaluate(() => {
     // A timer of no time waits for four milliseconds; a message to oneself does not.
     const bell = new MessageChannel()

@@ -8,11 +8,9 @@
 'use strict'
 
 const { spawn } = require('node:child_process')
-const fs = require('node:fs')
-const http = require('node:http')
-const os = require('node:os')
 const path = require('node:path')
 const readline = require('node:readline')
+const { openTab } = require('./chromium.js')
 
 const [program, kind, role, closing, countText] = process.argv.slice(2)
 const count = Number(countText)
@@ -32,28 +30,7 @@ const mark = name => { marks[name] ??= Date.now() - started }
 const times = () => Object.entries(marks).map(([name, ms]) => `${name} ${ms} ms`).join(', ')
 
 async function startChromium (say) {
-  const { chromium } = require('playwright-core')
-  const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'webrtc-test-'))
-  cleanups.push(() => fs.promises.rm(profile, { recursive: true, force: true }))
-  const page = `<!doctype html><script>${fs.readFileSync(path.join(__dirname, 'other_peer.js'))}</script>`
-  const server = http.createServer((_, response) => {
-    response.setHeader('content-type', 'text/html')
-    response.end(page)
-  })
-  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
-  cleanups.push(() => { server.close() })
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-    headless: true,
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync',
-      // Else it asks the local network for names, by multicast.
-      '--disable-features=WebRtcHideLocalIpsWithMdns']
-  })
-  cleanups.push(() => context.close())
-  const tab = await context.newPage()
-  await tab.goto(`http://127.0.0.1:${server.address().port}/`)
-  await tab.exposeFunction('say', say)
+  const tab = await openTab(path.join(__dirname, 'other_peer.js'), { say }, cleanups)
   mark('browser')
   const start = () => tab.evaluate(([offers, count]) => {
     globalThis.peer = globalThis.makePeer(globalThis.RTCPeerConnection, {}, offers, count, globalThis.say)
