@@ -251,9 +251,7 @@ TEST(NodeApi, ConnectsToAnIdAndDisconnects) {
   TestNode bob{guest({relay->url()})};
   ASSERT_TRUE(alice.until_joined());
   ASSERT_TRUE(bob.until_joined());
-  std::promise<Result<Peer>> done;
-  bob->connect(alice.id(), [&](const Result<Peer>& result) { done.set_value(result); });
-  const Result<Peer> linked = done.get_future().get();
+  const Result<Peer> linked = bob.connect_and_wait(alice.id());
   ASSERT_TRUE(linked) << describe(linked.error());
   EXPECT_EQ(linked->id, alice.id());
   bob->disconnect(alice.id());
@@ -268,9 +266,7 @@ TEST(NodeApi, ConnectsByADataChannelToOneThatNobodyCanDial) {
   TestNode bob{behind_a_nat({relay->url()})};
   ASSERT_TRUE(alice.until_joined());
   ASSERT_TRUE(bob.until_joined());
-  std::promise<Result<Peer>> done;
-  bob->connect(alice.id(), [&](const Result<Peer>& result) { done.set_value(result); });
-  const Result<Peer> linked = done.get_future().get();
+  const Result<Peer> linked = bob.connect_and_wait(alice.id());
   ASSERT_TRUE(linked) << describe(linked.error());
   EXPECT_THAT(linked->address, ::testing::StartsWith("webrtc:127.0.0.1:"));
   const SendResult result = bob.send_and_wait(alice.id(), Payload::of_text("directly"));
@@ -282,9 +278,7 @@ TEST(NodeApi, CannotConnectToNobody) {
   TestNode alice{listening()};
   TestNode bob{guest({alice->url()})};
   ASSERT_TRUE(bob.until_joined());
-  std::promise<Result<Peer>> done;
-  bob->connect(nobody(), [&](const Result<Peer>& result) { done.set_value(result); });
-  EXPECT_EQ(done.get_future().get().error(), Error::no_such_contact);
+  EXPECT_EQ(bob.connect_and_wait(nobody()).error(), Error::no_such_contact);
 }
 
 TEST(NodeApi, DialsAnAddress) {
@@ -383,9 +377,7 @@ TEST(NodeApi, DoesNothingMoreOnceDestroyed) {
   EXPECT_TRUE(bob->peers().empty());
   EXPECT_EQ(bob->stats().links, 0u);
   EXPECT_EQ(bob.send_and_wait(alice.id(), Payload::of_text("late")).error, Error::closed);
-  std::promise<Result<Peer>> connected;
-  bob->connect(alice.id(), [&](const Result<Peer>& peer) { connected.set_value(peer); });
-  EXPECT_EQ(connected.get_future().get().error(), Error::closed);
+  EXPECT_EQ(bob.connect_and_wait(alice.id()).error(), Error::closed);
   std::promise<TraceHop> traced;
   bob->trace(alice.id(), [&](const TraceHop& hop) { traced.set_value(hop); });
   EXPECT_TRUE(traced.get_future().get().lost);

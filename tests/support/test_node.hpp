@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -95,6 +96,13 @@ class TestNode {
       throw std::runtime_error("no result of a send");
     }
     return out;
+  }
+
+  /// Asks for a link and waits for the answer.
+  Result<Peer> connect_and_wait(const NodeId& to) {
+    std::promise<Result<Peer>> done;
+    node_->connect(to, [&](const Result<Peer>& result) { done.set_value(result); });
+    return done.get_future().get();
   }
 
   // Touched under the board's lock: by change() and in until().
