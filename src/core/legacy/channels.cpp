@@ -20,6 +20,9 @@ namespace {
 /// Negotiations of other rooms count from 1.
 constexpr std::uint64_t negotiation_bit = std::uint64_t{1} << 63;
 
+/// Old nodes' offers have none.
+constexpr std::uint64_t no_number = 0;
+
 }  // namespace
 
 bool Legacy::owns(NegotiationId id) {
@@ -62,7 +65,11 @@ void Legacy::take_signal(const OldMessage& message, TimePoint now, Outbox& out) 
       }
       invited_.erase(message.from);
       begin_channel(message.from, false, std::move(signal->text), now, out);
-      return pass_early(message.from, out);
+      const auto begun = channel_of(message.from);
+      for (std::string& line : early_.take(message.from, no_number)) {
+        if (begun != channels_.end()) pass_candidate(begun, std::move(line), out);
+      }
+      return;
     }
     case OldSignal::Step::answer:
       if (!is_known || !at->second.is_ours || std::exchange(at->second.is_answered, true)) {
@@ -71,29 +78,17 @@ void Legacy::take_signal(const OldMessage& message, TimePoint now, Outbox& out) 
       return out.wish(NegotiateWish{
           .negotiation = at->first, .step = Step::take, .text = std::move(signal->text)});
     case OldSignal::Step::candidate:
-      if (!is_known) {
-        // Before the offer, or after the channel opened.
-        if (early_.size() == limits::candidates_max) early_.erase(early_.begin());
-        early_.push_back({.from = message.from, .line = std::move(signal->text)});
-        return;
-      }
-      if (++at->second.candidates > limits::candidates_max) {
-        return out.drop(DropReason::rate_limited);
-      }
-      return out.wish(NegotiateWish{
-          .negotiation = at->first, .step = Step::candidate, .text = std::move(signal->text)});
+      if (is_known) return pass_candidate(at, std::move(signal->text), out);
+      // Before the offer, or after the channel opened.
+      return early_.keep(message.from, no_number, signal->text);
   }
 }
 
-void Legacy::pass_early(const NodeId& peer, Outbox& out) {
-  const auto at = channel_of(peer);
-  for (Early& early : early_) {
-    if (early.from != peer || at == channels_.end()) continue;
-    ++at->second.candidates;
-    out.wish(NegotiateWish{
-        .negotiation = at->first, .step = Step::candidate, .text = std::move(early.line)});
-  }
-  std::erase_if(early_, [&](const Early& early) { return early.from == peer; });
+void Legacy::pass_candidate(std::map<NegotiationId, Channel>::iterator at, std::string line,
+                            Outbox& out) {
+  if (++at->second.candidates > limits::candidates_max) return out.drop(DropReason::rate_limited);
+  out.wish(
+      NegotiateWish{.negotiation = at->first, .step = Step::candidate, .text = std::move(line)});
 }
 
 void Legacy::described(NegotiationId id, std::string_view sdp, TimePoint now, Outbox& out) {
@@ -123,7 +118,7 @@ bool Legacy::channel_opened(NegotiationId id, LinkId link, LinkStart start, Time
   if (at == channels_.end()) return false;
   const NodeId peer = at->second.peer;
   channels_.erase(at);
-  std::erase_if(early_, [&](const Early& early) { return early.from == peer; });
+  early_.take(peer, no_number);
   opened(link, std::move(start), now, out);
   OldLink& old = *find(link);
   old.peer = peer;

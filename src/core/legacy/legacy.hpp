@@ -33,6 +33,7 @@
 #include "base/random.hpp"
 #include "base/ring.hpp"
 #include "base/token_bucket.hpp"
+#include "core/early_candidates.hpp"
 #include "core/legacy/old_message.hpp"
 #include "core/legacy/seen_nonces.hpp"
 #include "core/outbox.hpp"
@@ -184,10 +185,6 @@ class Legacy {
     std::size_t candidates = 0;  // of theirs
     TimePoint deadline{};
   };
-  struct Early {  // a candidate that overtook its offer
-    NodeId from{};
-    std::string line;
-  };
   struct Unsent {
     NodeId to{};
     std::string data;
@@ -232,7 +229,7 @@ class Legacy {
   void take_signal(const legacy::OldMessage& message, TimePoint now, Outbox& out);
   void begin_channel(const NodeId& peer, bool is_ours, std::string offer, TimePoint now,
                      Outbox& out);
-  void pass_early(const NodeId& peer, Outbox& out);
+  void pass_candidate(std::map<NegotiationId, Channel>::iterator at, std::string line, Outbox& out);
   std::map<NegotiationId, Channel>::iterator channel_of(const NodeId& peer);
   void watch_channels(TimePoint now, Outbox& out);
   void ask_around(const NodeId& neighbour, TimePoint now, Outbox& out);
@@ -270,7 +267,7 @@ class Legacy {
   LruMap<NodeId, TimePoint> speakers_;         // of WebRTC: only they are told signals
   LruMap<NodeId, TimePoint> invited_;          // told that they may offer us a channel
   std::map<NegotiationId, Channel> channels_;  // at most legacy::channels_max
-  std::vector<Early> early_;                   // at most limits::candidates_max, oldest first
+  EarlyCandidates early_;
   std::uint64_t last_negotiation_ = 0;
   TokenBucket answers_;
 

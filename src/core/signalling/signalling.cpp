@@ -130,21 +130,14 @@ void Signalling::take_offer(const NodeId& from, const Signal& signal, TimePoint 
                        .dial = dial,
                        .deadline = now + limits::negotiation_timeout},
                       Step::answer, signal.text, out);
-  const auto is_of_it = [&](const Early& early) {
-    return early.from == from && early.number == signal.number;
-  };
-  for (const Early& early : early_) {
-    if (is_of_it(early)) pass_candidate(at, early.line, out);
-  }
-  std::erase_if(early_, is_of_it);
+  for (const std::string& line : early_.take(from, signal.number)) pass_candidate(at, line, out);
 }
 
 void Signalling::take_candidate(const NodeId& from, const Signal& signal, Outbox& out) {
   const At at = find_of(from, signal.number);
   if (at != negotiations_.end()) return pass_candidate(at, signal.text, out);
   // Before its offer, or after the channel is open: nobody can tell.
-  if (early_.size() == limits::candidates_max) early_.pop_front();
-  early_.push_back({.from = from, .number = signal.number, .line = std::string{signal.text}});
+  early_.keep(from, signal.number, signal.text);
 }
 
 void Signalling::pass_candidate(At at, std::string_view line, Outbox& out) {

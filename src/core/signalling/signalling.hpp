@@ -13,7 +13,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +21,7 @@
 
 #include "base/random.hpp"
 #include "base/token_bucket.hpp"
+#include "core/early_candidates.hpp"
 #include "core/outbox.hpp"
 #include "core/wire/signal.hpp"
 #include "peer_relay/limits.hpp"
@@ -80,12 +80,6 @@ class Signalling {
     std::size_t candidates = 0;  // of theirs
     TimePoint deadline{};
   };
-  /// A candidate that overtook its offer.
-  struct Early {
-    NodeId from{};
-    std::uint64_t number = 0;
-    std::string line;
-  };
   using At = std::map<NegotiationId, Negotiation>::iterator;
 
   At find_of(const NodeId& peer);
@@ -105,7 +99,7 @@ class Signalling {
   std::uint64_t last_ = 0;
   // At most limits::negotiations_max, so that walking over all of them is cheap.
   std::map<NegotiationId, Negotiation> negotiations_;
-  std::deque<Early> early_;              // at most limits::candidates_max, oldest first
+  EarlyCandidates early_;
   std::map<LinkId, DialId> superseded_;  // at most links under way
   TokenBucket offers_{limits::offers_per_second, limits::offers_per_second};
 };
