@@ -8,6 +8,7 @@
 #include <functional>
 #include <numbers>
 #include <sstream>
+#include <set>
 #include <utility>
 
 #include "core/engine/drive.hpp"
@@ -70,6 +71,8 @@ struct World::Diary {
   std::vector<Problem> problems;
   std::vector<TraceHop> hops;
   std::optional<NotifyWish::ConnectDone> connect_done;
+  std::map<StreamId, StreamPage> streams;
+  std::set<StreamId> unread_streams;
 };
 
 struct World::Node {
@@ -135,6 +138,47 @@ struct World::Node {
     if (world->audience_ == nullptr) write().problems.push_back(std::move(problem));
   }
   void note(const NotifyWish::Joined&) {}
+  void note(NotifyWish::StreamOpened opened) {
+    StreamPage& page = write().streams[opened.stream];
+    page.peer = opened.peer;
+    page.label = std::move(opened.label);
+    page.is_ours = false;
+  }
+  void note(const NotifyWish::StreamAccepted& accepted) {
+    write().streams[accepted.stream].is_accepted = true;
+  }
+  void note(const NotifyWish::StreamBytes& more) {
+    StreamPage& page = write().streams[more.stream];
+    page.bytes.insert(page.bytes.end(), more.bytes.begin(), more.bytes.end());
+    page.unread_bytes += more.bytes.size();
+    if (!write().unread_streams.contains(more.stream)) read(more.stream);
+  }
+  void note(const NotifyWish::StreamFinished& finished) {
+    write().streams[finished.stream].has_finished = true;
+  }
+  void note(const NotifyWish::StreamWritable& writable) {
+    write().streams[writable.stream].is_writable = true;
+  }
+  void note(const NotifyWish::StreamClosed& closed) {
+    StreamPage& page = write().streams[closed.stream];
+    if (page.end) {
+      std::fprintf(stderr, "a stream ended twice\n");
+      std::abort();
+    }
+    page.end = closed.end;
+    page.code = closed.code;
+  }
+
+  // Not from inside of what the engine tells.
+  void read(StreamId stream) {
+    world->later(Duration{}, [this, stream, in = life] {
+      if (in != life || engine == nullptr) return;
+      const std::size_t bytes = std::exchange(write().streams[stream].unread_bytes, 0);
+      if (bytes == 0) return;
+      engine->stream_consumed(stream, bytes, world->now_);
+      world->drive(number);
+    });
+  }
 };
 
 namespace {
@@ -272,6 +316,43 @@ MessageId World::send_acknowledged(NodeNumber from, const NodeId& to, std::strin
 void World::connect(NodeNumber from, const NodeId& to) {
   engine(from).connect(to, now_);
   drive(from);
+}
+
+StreamId World::open_stream(NodeNumber from, const NodeId& to, StreamOptions how) {
+  const auto stream = engine(from).open_stream(to, std::move(how), now_);
+  if (stream) nodes_[from]->write().streams[*stream];
+  drive(from);
+  return stream ? *stream : 0;
+}
+
+bool World::write(NodeNumber node, StreamId stream, Bytes bytes) {
+  const bool is_taken = engine(node).stream_write(stream, std::move(bytes), now_);
+  if (!is_taken) nodes_[node]->write().streams[stream].is_writable = false;
+  drive(node);
+  return is_taken;
+}
+
+void World::finish(NodeNumber node, StreamId stream) {
+  engine(node).stream_finish(stream, now_);
+  drive(node);
+}
+
+void World::reset(NodeNumber node, StreamId stream, std::uint32_t code) {
+  engine(node).stream_reset(stream, StreamEnd::reset, code, now_);
+  drive(node);
+}
+
+void World::set_reading(NodeNumber node, StreamId stream, bool reads) {
+  std::set<StreamId>& unread = nodes_[node]->write().unread_streams;
+  if (!reads) {
+    unread.insert(stream);
+  } else if (unread.erase(stream) > 0) {
+    nodes_[node]->read(stream);
+  }
+}
+
+const std::map<StreamId, StreamPage>& World::streams(NodeNumber node) const {
+  return nodes_[node]->write().streams;
 }
 
 std::uint64_t World::trace(NodeNumber from, const NodeId& to) {

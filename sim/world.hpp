@@ -51,6 +51,20 @@ struct NodeSpec {
   bool webrtc = false;  ///< makes data channels
 };
 
+/// What an application was told of one stream.
+struct StreamPage {
+  NodeId peer{};      ///< of one that another node has opened
+  std::string label;  ///< the same
+  bool is_ours = true;
+  bool is_accepted = false;
+  Bytes bytes;
+  std::size_t unread_bytes = 0;  ///< of them, while reading is stopped
+  bool has_finished = false;
+  bool is_writable = false;  ///< was told so, since the last write that was refused
+  std::optional<StreamEnd> end{};
+  std::uint32_t code = 0;
+};
+
 /// Hears what applications hear, in place of the inboxes: for worlds too large to keep it all.
 class Audience {
  public:
@@ -97,6 +111,15 @@ class World {
                               AcknowledgedSend how = {});
   void connect(NodeNumber from, const NodeId& to);
   std::uint64_t trace(NodeNumber from, const NodeId& to);
+
+  StreamId open_stream(NodeNumber from, const NodeId& to, StreamOptions how = {});
+  /// False where the engine does not take it now.
+  bool write(NodeNumber node, StreamId stream, Bytes bytes);
+  void finish(NodeNumber node, StreamId stream);
+  void reset(NodeNumber node, StreamId stream, std::uint32_t code);
+  /// Whether what comes is read at once. When it is again, all that came meanwhile is.
+  void set_reading(NodeNumber node, StreamId stream, bool reads);
+  const std::map<StreamId, StreamPage>& streams(NodeNumber node) const;
 
   const std::vector<Message>& inbox(NodeNumber node) const;
   std::vector<std::string> texts(NodeNumber node) const;

@@ -44,6 +44,9 @@ struct Payload {
 /// Names one send of this node, from 1 upward.
 using MessageId = std::uint64_t;
 
+/// Names one end of a byte stream at this node, from 1 upward.
+using StreamId = std::uint64_t;
+
 struct Message {
   NodeId from;
   Payload payload;
@@ -128,6 +131,13 @@ struct Stats {
   // Messages of the application.
   std::uint64_t messages_sent = 0, messages_received = 0;
   std::uint64_t acknowledged = 0, unreachable = 0, timed_out = 0, resent = 0;
+
+  // Streams.
+  std::size_t streams = 0;  ///< held now
+  std::uint64_t streams_opened = 0, streams_closed = 0;
+  std::uint64_t stream_bytes_in = 0, stream_bytes_out = 0;  ///< what came in order; what left first
+  std::uint64_t stream_bytes_resent = 0;
+  std::uint64_t stream_packets = 0, stream_packets_lost = 0;  ///< of relayed streams
 
   // Envelopes: everything that is routed.
   std::uint64_t envelopes_originated = 0, envelopes_arrived = 0, envelopes_relayed = 0;

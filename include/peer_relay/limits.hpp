@@ -96,6 +96,26 @@ inline constexpr std::size_t candidate_bytes_max = 256;
 /// Of one side: host, server-reflexive and relayed ones of five interfaces.
 inline constexpr std::size_t candidates_max = 20;
 
+// ---- Streams -----------------------------------------------------------------------------------
+
+/// What a new stream may carry before its reader has said a word; the protocol's.
+inline constexpr std::size_t stream_window_initial = 64 << 10;
+/// What a reader that keeps up grants in the end: 40 MB/s over 100 ms.
+inline constexpr std::size_t stream_window_max = 4 << 20;
+/// One turn of a stream on a link, and what one envelope carries of streams: small enough that an
+/// urgent one beside it waits 0.1 ms at 1 Gbit/s, large enough that its headers cost 1 %.
+inline constexpr std::size_t stream_turn_bytes_max = 16 << 10;
+/// What a writer may leave with us beyond what its reader has granted.
+inline constexpr std::size_t stream_unsent_bytes_max = 256 << 10;
+/// What a stream is for, as its opener says.
+inline constexpr std::size_t stream_label_bytes_max = 64;
+/// With one peer, whoever opened them: each is promised a window.
+inline constexpr std::size_t streams_per_peer_max = 4096;
+/// Pieces of one stream that came before what they follow. A window of full turns is 256.
+inline constexpr std::size_t stream_early_pieces_max = 1024;
+static_assert(stream_window_max / stream_turn_bytes_max <= stream_early_pieces_max);
+inline constexpr Duration stream_open_timeout = 15s;
+
 // ---- Membership --------------------------------------------------------------------------------
 
 inline constexpr std::size_t fingers_per_bucket = 3;
@@ -141,6 +161,7 @@ struct Limits {
   std::size_t links_hard_max = 96;  ///< with those that improve the table, before others leave
   std::size_t leaves_max = 4096;    ///< peers that nobody can dial: clients; about 4 KiB each
   std::size_t sessions_max = 4096;  ///< sealed conversations kept: about 1 KiB each
+  std::size_t stream_bytes_max = 256u << 20;  ///< promised to the writers of all streams together
   std::uint64_t relay_bytes_per_second = 256u << 20;  ///< forwarded for one link
   std::uint64_t relay_frames_per_second = 2'000'000;  ///< forwarded for one link
   std::size_t half_open_max = 512;          ///< connections before their handshake, in total

@@ -29,6 +29,8 @@ enum class DropReason : std::uint8_t {
   session_limit,      ///< more sessions or handshakes than we keep
   // Delivered.
   duplicate,     ///< a message that came before, by another path
+  stream_unknown,  ///< of a stream that is not (or no longer) open
+  stream_limit,    ///< more streams, or more pieces of one out of order, than we keep
   waiting_full,  ///< more messages waiting for a session or a link than we keep
   expired,       ///< waited too long for a session or a link
   // Membership.
@@ -101,6 +103,23 @@ enum class UnreachableReason : std::uint8_t {
   count_ = 66,
 };
 
+/// Why a stream ended. The first part travels in STREAM_RESET frames, so its numbers are the
+/// protocol's.
+enum class StreamEnd : std::uint8_t {
+  reset = 1,           ///< an application gave it up, with a code of its own
+  refused = 2,         ///< the other side's application takes no such streams
+  limit = 3,           ///< one of the two nodes has as many streams as it keeps
+  unknown = 4,         ///< the other side does not know it (any longer): it was started anew
+  protocol_error = 5,  ///< bytes that no node of this protocol sends
+  shutdown = 6,        ///< the other node goes away, or ours
+  // Never on the wire.
+  finished = 64,     ///< both sides have finished, and all has arrived
+  unreachable = 65,  ///< no way to the other node, or somebody else is there
+  timed_out = 66,    ///< silence
+  count_ = 67,
+};
+
+std::string_view name_of(StreamEnd end);
 std::string_view name_of(DropReason reason);
 std::string_view name_of(CloseReason reason);
 std::string_view name_of(DialError error);

@@ -36,6 +36,10 @@ std::string_view name_of(DropReason reason) {
       return "session_limit";
     case duplicate:
       return "duplicate";
+    case stream_unknown:
+      return "stream_unknown";
+    case stream_limit:
+      return "stream_limit";
     case waiting_full:
       return "waiting_full";
     case expired:
@@ -161,6 +165,33 @@ std::string_view name_of(UnreachableReason reason) {
       return "no_links";
     case session_refused:
       return "session_refused";
+    case count_:
+      break;
+  }
+  return "unknown";
+}
+
+std::string_view name_of(StreamEnd end) {
+  using enum StreamEnd;
+  switch (end) {
+    case reset:
+      return "reset";
+    case refused:
+      return "refused";
+    case limit:
+      return "limit";
+    case unknown:
+      return "unknown";
+    case protocol_error:
+      return "protocol_error";
+    case shutdown:
+      return "shutdown";
+    case finished:
+      return "finished";
+    case unreachable:
+      return "unreachable";
+    case timed_out:
+      return "timed_out";
     case count_:
       break;
   }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -177,6 +178,16 @@ struct NegotiateWish {
   bool trickles = true;  ///< else candidates stand in our description, which waits for them
 };
 
+/// Streams have something to say to that linked peer. To `link`.
+struct StreamsWaiting {
+  NodeId peer{};
+};
+
+/// Streams would go better by a link to that node. To `membership`.
+struct LinkWanted {
+  NodeId peer{};
+};
+
 /// Tell the application.
 struct NotifyWish {
   struct SendDone {
@@ -199,13 +210,45 @@ struct NotifyWish {
     TraceHop hop;
   };
   struct Joined {};
-  std::variant<Message, SendDone, PeerUp, PeerLost, ConnectDone, Traced, Problem, Joined> event;
+  /// Another node has opened a stream.
+  struct StreamOpened {
+    StreamId stream = 0;
+    NodeId peer{};
+    std::string label;
+  };
+  /// The other node has ours.
+  struct StreamAccepted {
+    StreamId stream = 0;
+  };
+  /// The next bytes. Engine::stream_consumed grants as many more.
+  struct StreamBytes {
+    StreamId stream = 0;
+    Bytes bytes;
+  };
+  /// There are no more.
+  struct StreamFinished {
+    StreamId stream = 0;
+  };
+  /// After a write that was not taken, or that filled what may wait.
+  struct StreamWritable {
+    StreamId stream = 0;
+  };
+  /// The last that is heard of a stream.
+  struct StreamClosed {
+    StreamId stream = 0;
+    StreamEnd end = StreamEnd::finished;
+    std::uint32_t code = 0;
+  };
+  std::variant<Message, SendDone, PeerUp, PeerLost, ConnectDone, Traced, Problem, Joined,
+               StreamOpened, StreamAccepted, StreamBytes, StreamFinished, StreamWritable,
+               StreamClosed>
+      event;
 };
 
 using Wish =
     std::variant<std::monostate, RouteWish, SealWish, ContentLeft, ContentFailed, LinkUp, LinkMoved,
                  LinkDown, FrameWish, BridgeWish, PeerFrameWish, CloseWish, DialWish, OfferWish,
-                 OfferFailed, SignalWish, SignalDone, SignalArrived, NegotiateWish, NotifyWish>;
+                 OfferFailed, SignalWish, SignalDone, SignalArrived, NegotiateWish, StreamsWaiting, LinkWanted, NotifyWish>;
 
 class Outbox {
  public:

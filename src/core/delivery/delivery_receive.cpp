@@ -23,6 +23,9 @@ void Delivery::handle(const NodeId& from, std::uint8_t hops_left, BytesView byte
       return take_numbered(from, hops_left, *content, out);
     case ContentKind::acknowledge:
       return take_acknowledgement(from, *content, now, out);
+    case ContentKind::stream_packet:
+    case ContentKind::stream_ack:
+      break;  // not decoded here: another room's
   }
 }
 

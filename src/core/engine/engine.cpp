@@ -16,10 +16,12 @@
 #include "core/route/tracer.hpp"
 #include "core/session/sessions.hpp"
 #include "core/signalling/signalling.hpp"
+#include "core/stream/streams.hpp"
 #include "core/table/table.hpp"
 #include "core/wire/envelope.hpp"
 #include "core/wire/legacy.hpp"
 #include "core/wire/overlay.hpp"
+#include "core/wire/stream.hpp"
 
 namespace peer_relay {
 
@@ -41,6 +43,12 @@ std::uint32_t random_epoch(Crypto& crypto) {
 
 /// Messages that `delivery` has not numbered: those for old nodes, and those that are undecided.
 constexpr MessageId foreign_message = MessageId{1} << 63;
+
+bool is_of_streams(BytesView content) {
+  if (content.empty()) return false;
+  const auto kind = ContentKind{content.front()};
+  return kind == ContentKind::stream_packet || kind == ContentKind::stream_ack;
+}
 
 bool is_of_session(EnvelopeKind kind) {
   return kind >= EnvelopeKind::session_open && kind <= EnvelopeKind::session_unknown;
@@ -77,10 +85,18 @@ struct Engine::Rooms {
   void grant(std::monostate) {}
   void grant(RouteWish wish);
   void grant(SealWish wish);
-  void grant(const ContentLeft& left) { delivery.handle(left, now, out); }
-  void grant(const ContentFailed& failed) { delivery.handle(failed, now, out); }
+  void grant(const ContentLeft& left) {
+    if (!Streams::owns(left.token)) delivery.handle(left, now, out);
+  }
+  void grant(const ContentFailed& failed) {
+    if (Streams::owns(failed.token)) return streams.handle(failed, now, out);
+    delivery.handle(failed, now, out);
+  }
   void grant(const LinkUp& up);
-  void grant(const LinkMoved& moved) { membership.handle(moved); }
+  void grant(const LinkMoved& moved) {
+    membership.handle(moved);
+    streams.link_changed(moved.id, now, out);
+  }
   void grant(const LinkDown& down);
   void grant(const FrameWish& frame) { links.send(frame, out); }
   void grant(const BridgeWish& wish);
@@ -99,6 +115,10 @@ struct Engine::Rooms {
   void grant(NegotiateWish wish) {
     actions.push(Negotiate{wish.negotiation, wish.step, std::move(wish.text), wish.trickles});
   }
+  void grant(const StreamsWaiting& wish) {
+    if (const LinkedPeer* const peer = table.find(wish.peer)) links.want_to_fill(peer->link);
+  }
+  void grant(const LinkWanted& wish) { membership.connect(wish.peer, now, out); }
   void grant(NotifyWish wish);
 
   void drop(const Envelope& envelope, DropReason reason);
@@ -118,6 +138,7 @@ struct Engine::Rooms {
   Sessions sessions;
   Delivery delivery;
   Auditor auditor;
+  Streams streams;
   std::unique_ptr<Legacy> legacy;
   std::unique_ptr<Signalling> signalling;  // null without data channels
   Undecided undecided;
@@ -166,7 +187,22 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
                 .unix_ms_at_zero = options.unix_ms_at_zero,
                 .started = at}),
       delivery(random.split(), random_epoch(port)),
-      auditor(table, random.split(), options.limits.audit_every) {
+      auditor(table, random.split(), options.limits.audit_every),
+      streams(random.split(),
+              {.bytes_max = options.limits.stream_bytes_max,
+               .ping_after = options.ping_after,
+               .dead_after = options.link_dead_after},
+              {.is_linked =
+                   [](const void* context, const NodeId& peer) {
+                     return static_cast<const Table*>(context)->find(peer) != nullptr;
+                   },
+               .context = &table}) {
+  links.set_fill(
+      [](void* context, const NodeId& peer, Bytes& batch, std::size_t bytes_max) {
+        auto& rooms = *static_cast<Rooms*>(context);
+        return rooms.streams.fill(peer, batch, bytes_max, rooms.out);
+      },
+      this);
   links.set_present(
       [](const void* context, const NodeId* peer, std::string_view remote_host) {
         const auto& of = *static_cast<const Membership*>(context);
@@ -372,6 +408,7 @@ void Engine::wake(TimePoint now) {
   r.sessions.wake(now, r.out);
   r.delivery.wake(now, r.out);
   r.auditor.wake(now, r.out);
+  r.streams.wake(now, r.out);
   if (r.signalling) r.signalling->wake(now, r.out);
   if (!r.legacy) return;
   r.legacy->wake(now, r.out);
@@ -407,6 +444,13 @@ void Engine::Rooms::frame(LinkId from, const Frame& frame) {
       if (!result) return out.drop(DropReason::malformed);
       if (!facts) return out.drop(DropReason::not_open);
       return membership.handle(*result, facts->id, now, out);
+    }
+    case FrameKind::stream_data:
+    case FrameKind::stream_window:
+    case FrameKind::stream_reset: {
+      const auto facts = links.facts(from);
+      if (!facts) return out.drop(DropReason::not_open);
+      return streams.handle(facts->id, {FrameKind{frame.kind}, frame.body}, now, out);
     }
     case FrameKind::legacy: {
       if (!legacy) break;
@@ -520,7 +564,11 @@ void Engine::Rooms::arrived(LinkId from, const Envelope& envelope, MutableBytes 
       const auto opened = sessions.handle(envelope, body, now, out);
       if (!opened) return;
       for (const BytesView content : opened->contents) {
-        delivery.handle(opened->from, opened->hops_left, content, now, out);
+        if (is_of_streams(content)) {
+          streams.handle(opened->from, content, now, out);
+        } else {
+          delivery.handle(opened->from, opened->hops_left, content, now, out);
+        }
       }
       return;
     }
@@ -666,12 +714,42 @@ std::uint64_t Engine::trace(const NodeId& to, TimePoint now) {
   return trace;
 }
 
+Result<StreamId> Engine::open_stream(const NodeId& to, StreamOptions how, TimePoint now) {
+  Rooms& r = *rooms_;
+  r.now = now;
+  if (to == id()) return std::unexpected(Error::to_self);
+  return r.streams.open(
+      to, {.label = std::move(how.label), .seeks_link = how.seeks_link, .timeout = how.timeout},
+      now, r.out);
+}
+
+bool Engine::stream_write(StreamId stream, Bytes bytes, TimePoint now) {
+  rooms_->now = now;
+  return rooms_->streams.write(stream, std::move(bytes), now, rooms_->out);
+}
+
+void Engine::stream_finish(StreamId stream, TimePoint now) {
+  rooms_->now = now;
+  rooms_->streams.finish(stream, now, rooms_->out);
+}
+
+void Engine::stream_reset(StreamId stream, StreamEnd end, std::uint32_t code, TimePoint now) {
+  rooms_->now = now;
+  rooms_->streams.reset(stream, end, code, now, rooms_->out);
+}
+
+void Engine::stream_consumed(StreamId stream, std::size_t bytes, TimePoint now) {
+  rooms_->now = now;
+  rooms_->streams.consumed(stream, bytes, now, rooms_->out);
+}
+
 void Engine::shut_down(TimePoint now) {
   Rooms& r = *rooms_;
   r.now = now;
   r.membership.stop();
   if (r.signalling) r.signalling->stop(r.out);
   r.delivery.abandon_all(now, r.out);
+  r.streams.stop(now, r.out);
   r.grant_all();  // what was being said is said before the goodbye
   r.links.close_all(CloseReason::shutdown, now, r.out);
   if (r.legacy) r.legacy->shut_down(r.out);
@@ -752,13 +830,14 @@ void Engine::Rooms::grant(const LinkUp& up) {
   membership.handle(up, now, out);
   if (signalling) signalling->link_settled(up.link, out);
   // Not if it was turned away.
-  if (legacy && table.find(up.id) != nullptr) {
-    legacy->peer_up(up.id, up.carries_legacy, now, out);
-  }
+  if (table.find(up.id) == nullptr) return;
+  streams.link_changed(up.id, now, out);
+  if (legacy) legacy->peer_up(up.id, up.carries_legacy, now, out);
 }
 
 void Engine::Rooms::grant(const LinkDown& down) {
   membership.handle(down, now, out);
+  if (down.last_of) streams.link_changed(*down.last_of, now, out);
   if (legacy && down.last_of) legacy->peer_down(*down.last_of);
 }
 
@@ -839,7 +918,8 @@ TimePoint Engine::next_wake() const {
   const Rooms& r = *rooms_;
   TimePoint next =
       std::min({r.links.next_wake(), r.tracer.next_wake(), r.membership.next_wake(),
-                r.sessions.next_wake(), r.delivery.next_wake(), r.auditor.next_wake()});
+                r.sessions.next_wake(), r.delivery.next_wake(), r.auditor.next_wake(),
+                r.streams.next_wake()});
   if (r.signalling) next = std::min(next, r.signalling->next_wake());
   return r.legacy ? std::min({next, r.legacy->next_wake(), r.undecided.next_wake()}) : next;
 }
@@ -893,6 +973,7 @@ Stats Engine::stats() const {
   stats.sessions = r.sessions.size();
   stats.queued_bytes = r.links.queued_bytes();
   stats.waiting = r.delivery.waiting() + r.sessions.waiting();
+  stats.streams = r.streams.size();
   stats.joined = r.membership.is_joined();
   if (r.legacy) {
     stats.legacy_links = r.legacy->links();

@@ -28,6 +28,9 @@ TimePoint rounded_up(TimePoint at) {
 constexpr std::size_t queues_kept = 64;
 constexpr std::size_t queues_kept_idle = 4;
 
+// Below it, headers of what fills a batch weigh too much.
+constexpr std::size_t fill_bytes_min = 1024;
+
 // Links to one peer beside the one to send by. An honest dialer soon ends those that it does not
 // want; the other kind can't make us hold more.
 constexpr std::size_t surplus_per_peer_max = 2;
@@ -122,6 +125,8 @@ struct Links::PeerLink {
   bool goodbye_received = false;
   bool knows_peer = false;
   bool awaits_pong = false;
+  bool wants_fill = false;  // streams have something to say
+  bool fill_is_next = false;
   std::uint32_t waiting_bytes = 0;
   std::uint32_t round_trip_us = 0;  // smoothed; 0: not measured yet
 
@@ -146,8 +151,9 @@ struct Links::PeerLink {
   }
   bool has_message() const { return opening != nullptr && !opening->message.empty(); }
   bool has_work() const {
-    return has_message() || queue != nullptr || close_after_flush.has_value();
+    return has_message() || has_batch() || close_after_flush.has_value();
   }
+  bool has_batch() const { return queue != nullptr || (wants_fill && stage == Stage::up); }
   void note_round_trip(Duration sample) {
     const auto us = static_cast<std::uint64_t>(sample.count());
     const std::uint64_t smoothed =
@@ -652,6 +658,7 @@ void Links::abort(PeerLink& link, CloseReason reason, Outbox& out) {
   queued_bytes_ -= link.waiting_bytes;
   link.waiting_bytes = 0;
   link.queue.reset();
+  link.wants_fill = false;
   if (link.opening != nullptr) {
     link.opening->message.clear();
     link.opening->noise.reset();
@@ -737,11 +744,12 @@ std::optional<Outgoing> Links::next_outgoing(TimePoint now, Outbox& out) {
       outgoing.message = std::exchange(link->opening->message, {});
       outgoing.has_message = true;
       if (!link->is_opening() && !link->opening->dial) link->opening.reset();
-    } else if (link->writable && link->queue != nullptr) {
-      outgoing.message = link->queue->take();
-      if (link->queue->filling.empty()) recycle(std::move(link->queue));
-      link->waiting_bytes -= static_cast<std::uint32_t>(outgoing.message.size());
-      queued_bytes_ -= outgoing.message.size();
+    } else if (link->writable && link->has_batch()) {
+      outgoing.message = next_batch(*link);
+      if (outgoing.message.empty()) {  // what was to fill it is no more
+        recycle(std::move(outgoing.message));
+        continue;
+      }
       if (!seal(*link, outgoing.message)) {
         abort(*link, CloseReason::protocol_error, out);  // 2^64 batches: not in this universe
         continue;
@@ -762,6 +770,40 @@ std::optional<Outgoing> Links::next_outgoing(TimePoint now, Outbox& out) {
     if (outgoing.has_message || outgoing.then_close) return outgoing;
   }
   return std::nullopt;
+}
+
+// From the queue, and topped up with what fills.
+Bytes Links::next_batch(PeerLink& link) {
+  const bool fills = link.wants_fill && link.stage == Stage::up;
+  const bool is_crowded = link.queue != nullptr && !link.queue->full.empty();
+  Bytes batch;
+  if (link.queue != nullptr && !(fills && is_crowded && link.fill_is_next)) {
+    batch = link.queue->take();
+    if (link.queue->filling.empty()) recycle(std::move(link.queue));
+    link.waiting_bytes -= static_cast<std::uint32_t>(batch.size());
+    queued_bytes_ -= batch.size();
+    link.fill_is_next = true;
+  } else {
+    batch = fresh_buffer();
+    link.fill_is_next = false;
+  }
+  const std::size_t room = batch_plain_bytes_max - batch.size();
+  if (fills && room >= fill_bytes_min) {
+    link.wants_fill = fill_(fill_context_, link.peer, batch, room);
+  }
+  return batch;
+}
+
+void Links::want_to_fill(LinkId id) {
+  PeerLink* const link = find(id);
+  if (link == nullptr || link->stage != Stage::up || link->wants_fill) return;
+  link->wants_fill = true;
+  touch(*link);
+}
+
+void Links::set_fill(Fill fill, void* context) {
+  fill_ = fill;
+  fill_context_ = context;
 }
 
 bool Links::seal(PeerLink& link, Bytes& batch) {

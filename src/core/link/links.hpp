@@ -89,6 +89,11 @@ class Links {
                                    std::string_view remote_host);
   void set_present(Present present, const void* context);
 
+  /// Appends frames for a peer to a batch that is about to leave, at most so many bytes; whether
+  /// there is more. Asked where want_to_fill() was called. Set by the engine.
+  using Fill = bool (*)(void* context, const NodeId& peer, Bytes& batch, std::size_t bytes_max);
+  void set_fill(Fill fill, void* context);
+
   // ---- From the host ----------------------------------------------------------------------------
 
   void opened(LinkId link, LinkStart start, TimePoint now, Outbox& out);
@@ -121,6 +126,11 @@ class Links {
   bool may_relay(LinkId link, std::size_t bytes, TimePoint now);
 
   void send(const FrameWish& frame, Outbox& out);
+
+  /// There is something to fill this link's batches with. What waits in the queue and what fills
+  /// take turns, where there is more of both than one batch.
+  void want_to_fill(LinkId link);
+
   void close(const CloseWish& wish, TimePoint now, Outbox& out);
   void close_all(CloseReason reason, TimePoint now, Outbox& out);
 
@@ -179,6 +189,7 @@ class Links {
   std::unique_ptr<Queue> fresh_queue();
   void recycle(std::unique_ptr<Queue> queue);
   Bytes& append_target(PeerLink& link, std::size_t frame_bytes);
+  Bytes next_batch(PeerLink& link);
   bool seal(PeerLink& link, Bytes& batch);
 
   const Identity& self_;
@@ -186,6 +197,8 @@ class Links {
   Options options_;
   Present present_ = nullptr;
   const void* present_context_ = nullptr;
+  Fill fill_ = nullptr;
+  void* fill_context_ = nullptr;
 
   TokenRate relay_bytes_;
   TokenRate relay_frames_;

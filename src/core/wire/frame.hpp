@@ -21,7 +21,10 @@ enum class FrameKind : std::uint8_t {
   dial_back = 0x06,         ///< please try whether I can be dialed: overlay.hpp
   dial_back_result = 0x07,  ///< overlay.hpp
   legacy = 0x09,            ///< of the old network, between two that carry it: legacy.hpp
-  // 0x08 (MULTI: one envelope to many) and 0x10 to 0x14 (STREAM_*) are set aside.
+  stream_data = 0x10,       ///< bytes of a stream: stream.hpp
+  stream_window = 0x11,     ///< what has come of one, and what more may come
+  stream_reset = 0x12,      ///< it ends here and now
+  // 0x08 (MULTI: one envelope to many) is set aside, and so are 0x13 and 0x14.
 };
 
 // 1B kind | len16 body

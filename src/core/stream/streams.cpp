@@ -1,0 +1,662 @@
+// SPDX-License-Identifier: MIT
+#include "core/stream/streams.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "core/wire/sealed.hpp"
+
+namespace peer_relay {
+
+namespace {
+
+using What = SaidOfStream::What;
+
+/// Whether an empty conversation can be forgotten.
+constexpr Duration look_again = std::chrono::seconds{1};
+
+/// Who uses up half a window in less than this gets a larger one.
+constexpr Duration soon = std::chrono::milliseconds{250};
+
+/// An application that streams over relays is asked to try others, as with a resend.
+constexpr std::uint8_t ways_max = 4;
+
+/// Then the best way gets another chance.
+constexpr Duration other_way_for = std::chrono::seconds{30};
+
+std::size_t bytes_of(const SaidOfStream& last_word) {
+  return last_word.what == What::reset ? stream_reset_frame_bytes : stream_window_frame_bytes;
+}
+
+}  // namespace
+
+Streams::Streams(Random random, Options options, Surroundings surroundings)
+    : random_(random), options_(options), surroundings_(surroundings) {}
+
+Streams::Conversation* Streams::conversation_with(const NodeId& peer, TimePoint now) {
+  const auto at = conversations_.find(peer);
+  if (at != conversations_.end()) return &at->second;
+  if (conversations_.size() >= conversations_max) return nullptr;
+  Conversation& with =
+      conversations_.try_emplace(peer, static_cast<std::uint32_t>(random_.next())).first->second;
+  with.peer = peer;
+  with.token = ++last_token_;
+  with.way_until = now;
+  with.is_linked = surroundings_.is_linked(surroundings_.context, peer);
+  with.last_heard = with.last_pinged = now;
+  return &with;
+}
+
+Streams::Stream* Streams::find(StreamId id) {
+  const auto at = streams_.find(id);
+  return at == streams_.end() ? nullptr : &at->second;
+}
+
+StreamId Streams::add(Conversation& with, StreamNumber number, bool is_ours, TimePoint now,
+                      Outbox& out) {
+  const StreamId id = ++last_stream_;
+  Stream& stream = streams_[id];
+  stream.peer = with.peer;
+  stream.number = number;
+  stream.is_ours = is_ours;
+  stream.granted_at = now;
+  promised_bytes_ += stream.window;
+  with.streams.emplace(number, id);
+  ++out.stats().streams_opened;
+  return id;
+}
+
+// ---- The application's ----
+
+Result<StreamId> Streams::open(const NodeId& to, StreamOpening opening, TimePoint now,
+                               Outbox& out) {
+  if (opening.label.size() > limits::stream_label_bytes_max) {
+    return std::unexpected(Error::invalid_argument);
+  }
+  Conversation* const with = conversation_with(to, now);
+  if (with == nullptr || with->streams.size() >= limits::streams_per_peer_max ||
+      promised_bytes_ + limits::stream_window_initial > options_.bytes_max) {
+    return std::unexpected(Error::queue_full);
+  }
+  const StreamId id = add(*with, random_.next(), true, now, out);
+  Stream& stream = streams_.at(id);
+  stream.label = std::move(opening.label);
+  with->seeks_link = with->seeks_link || opening.seeks_link;
+  stream.opening_due = true;
+  openings_.arm(now + opening.timeout, id);
+  mark_ready(*with, id, stream);
+  speak(*with, now, out);
+  return id;
+}
+
+bool Streams::write(StreamId id, Bytes bytes, TimePoint now, Outbox& out) {
+  Stream* const stream = find(id);
+  if (stream == nullptr || stream->is_finished || bytes.empty()) return true;
+  if (stream->unsent() >= limits::stream_unsent_bytes_max) {
+    stream->awaits_room = true;
+    return false;
+  }
+  PEER_RELAY_ASSERT(stream->buffer.end() + bytes.size() <= stream_bytes_max);
+  stream->buffer.append(std::move(bytes));
+  stream->awaits_room = stream->unsent() >= limits::stream_unsent_bytes_max;
+  Conversation& with = conversations_.at(stream->peer);
+  mark_ready(with, id, *stream);
+  speak(with, now, out);
+  return true;
+}
+
+void Streams::finish(StreamId id, TimePoint now, Outbox& out) {
+  Stream* const stream = find(id);
+  if (stream == nullptr || std::exchange(stream->is_finished, true)) return;
+  stream->awaits_room = false;
+  Conversation& with = conversations_.at(stream->peer);
+  mark_ready(with, id, *stream);
+  speak(with, now, out);
+}
+
+void Streams::reset(StreamId id, StreamEnd how, std::uint32_t code, TimePoint now, Outbox& out) {
+  const Stream* const stream = find(id);
+  if (stream == nullptr) return;
+  Conversation& with = conversations_.at(stream->peer);
+  end(id, how, code, true, out);
+  speak(with, now, out);
+}
+
+void Streams::consumed(StreamId id, std::size_t bytes, TimePoint now, Outbox& out) {
+  Stream* const stream = find(id);
+  if (stream == nullptr) return;
+  stream->consumed += bytes;
+  PEER_RELAY_ASSERT(stream->consumed <= stream->arrived.received());
+  if (stream->final_size) return;
+  // Half a window at a time: a word for each read would be as many frames as there are reads.
+  if (stream->consumed + stream->window < stream->granted + stream->window / 2) return;
+  grant_more(*stream, now);
+  Conversation& with = conversations_.at(stream->peer);
+  mark_ready(with, id, *stream);
+  speak(with, now, out);
+}
+
+void Streams::grant_more(Stream& stream, TimePoint now) {
+  const bool keeps_up = now - stream.granted_at < soon;
+  if (keeps_up && stream.window < limits::stream_window_max &&
+      promised_bytes_ + stream.window <= options_.bytes_max) {
+    promised_bytes_ += stream.window;
+    stream.window *= 2;
+  }
+  stream.granted_at = now;
+  stream.granted = std::max(stream.granted, stream.consumed + stream.window);
+  stream.window_due = true;
+}
+
+// ---- What arrives ----
+
+void Streams::handle(const NodeId& from, StreamFrame frame, TimePoint now, Outbox& out) {
+  Conversation* const with = conversation_with(from, now);
+  if (with == nullptr) return out.drop(DropReason::stream_limit);
+  handle_frame(*with, frame, now, out);
+  speak(*with, now, out);
+}
+
+void Streams::handle(const NodeId& from, BytesView content, TimePoint now, Outbox& out) {
+  Conversation* const with = conversation_with(from, now);
+  if (with == nullptr) return out.drop(DropReason::stream_limit);
+  if (const auto ack = decode_stream_ack(content)) {
+    with->last_heard = now;
+    with->was_heard = true;
+    say_again(*with, with->recovery.acknowledged(*ack, now).lost);
+    return speak(*with, now, out);
+  }
+  const auto packet = decode_stream_packet(content);
+  if (!packet) return out.drop(DropReason::malformed);
+  with->last_heard = now;
+  with->was_heard = true;
+  with->answer_way = packet->way % ways_max;
+  const bool at_once = with->arrivals.note(packet->epoch, packet->number);
+  Reader frames{packet->frames};
+  while (const auto frame = next_stream_frame(frames)) handle_frame(*with, *frame, now, out);
+  if (!frames.ok()) out.drop(DropReason::malformed);
+  if (at_once) {
+    send_acknowledgement(*with, out);
+  } else {
+    with->acknowledge_at = std::min(with->acknowledge_at, now + Recovery::ack_delay_max);
+  }
+  speak(*with, now, out);
+}
+
+void Streams::handle_frame(Conversation& with, const StreamFrame& frame, TimePoint now,
+                           Outbox& out) {
+  switch (frame.kind) {
+    case FrameKind::stream_data: {
+      const auto data = decode_stream_data(frame.body);
+      if (!data) return out.drop(DropReason::malformed);
+      return handle_data(with, *data, now, out);
+    }
+    case FrameKind::stream_window: {
+      const auto window = decode_stream_window(frame.body);
+      if (!window) return out.drop(DropReason::malformed);
+      return handle_window(with, *window, now, out);
+    }
+    case FrameKind::stream_reset: {
+      const auto reset = decode_stream_reset(frame.body);
+      if (!reset) return out.drop(DropReason::malformed);
+      return handle_reset(with, *reset, out);
+    }
+    default:
+      out.drop(DropReason::unknown_frame);
+  }
+}
+
+void Streams::handle_data(Conversation& with, const StreamData& data, TimePoint now, Outbox& out) {
+  const auto at = with.streams.find(data.number);
+  if (at != with.streams.end()) return take(at->second, streams_.at(at->second), data, now, out);
+  if (ended_.peek({with.peer, data.number}) != nullptr || !data.opens) {
+    return answer_for_ended(with, data.number, out);
+  }
+  const StreamId id = accept(with, data, now, out);
+  if (id != 0) take(id, streams_.at(id), data, now, out);
+}
+
+// 0 if there is no room.
+StreamId Streams::accept(Conversation& with, const StreamData& data, TimePoint now, Outbox& out) {
+  if (with.streams.size() >= limits::streams_per_peer_max ||
+      promised_bytes_ + limits::stream_window_initial > options_.bytes_max) {
+    out.drop(DropReason::stream_limit);
+    put_last_word(with,
+                  {.what = What::reset, .end = StreamEnd::limit, .number = data.number});
+    return 0;
+  }
+  const StreamId id = add(with, data.number, false, now, out);
+  Stream& stream = streams_.at(id);
+  stream.is_confirmed = true;
+  stream.window_due = true;  // says that we have it
+  mark_ready(with, id, stream);
+  out.notify(NotifyWish::StreamOpened{
+      .stream = id, .peer = with.peer, .label = std::string{data.label}});
+  return id;
+}
+
+void Streams::take(StreamId id, Stream& stream, const StreamData& data, TimePoint now,
+                   Outbox& out) {
+  confirm(id, stream, out);
+  const std::uint64_t data_end = data.offset + data.bytes.size();
+  const bool is_beyond = data_end > stream.granted ||
+                         (stream.final_size && data_end > *stream.final_size) ||
+                         (data.finish && data_end < stream.arrived.highest()) ||
+                         (data.finish && stream.final_size && data_end != *stream.final_size);
+  if (is_beyond) {
+    out.drop(DropReason::malformed);
+    return end(id, StreamEnd::protocol_error, 0, true, out);
+  }
+  if (!stream.arrived.add(data.offset, data.bytes)) {
+    out.drop(DropReason::stream_limit);
+    return end(id, StreamEnd::limit, 0, true, out);
+  }
+  if (data.finish) stream.final_size = data_end;
+  while (auto bytes = stream.arrived.next()) {
+    out.stats().stream_bytes_in += bytes->size();
+    out.notify(NotifyWish::StreamBytes{.stream = id, .bytes = std::move(*bytes)});
+  }
+  if (stream.final_size == stream.arrived.received()) {
+    // Also where it had come before: then our word of it was lost.
+    stream.window_due = true;
+    if (!std::exchange(stream.has_ended, true)) {
+      out.notify(NotifyWish::StreamFinished{.stream = id});
+    }
+  }
+  // The writer keeps what is not confirmed.
+  const std::uint64_t news = stream.received() - std::min(stream.confirmed, stream.received());
+  if (news >= stream.window / 2) stream.window_due = true;
+  static_cast<void>(now);
+  mark_ready(conversations_.at(stream.peer), id, stream);
+  end_if_done(id, out);
+}
+
+void Streams::handle_window(Conversation& with, const StreamWindow& window, TimePoint now,
+                            Outbox& out) {
+  const auto at = with.streams.find(window.number);
+  if (at == with.streams.end()) {
+    // To one that has ended it says nothing new.
+    if (ended_.peek({with.peer, window.number}) != nullptr) return;
+    return answer_for_ended(with, window.number, out);
+  }
+  const StreamId id = at->second;
+  Stream& stream = streams_.at(id);
+  confirm(id, stream, out);
+  if (window.received > stream.sent) {
+    out.drop(DropReason::malformed);
+    return end(id, StreamEnd::protocol_error, 0, true, out);
+  }
+  stream.buffer.release(std::min(window.received, stream.buffer.end()));
+  stream.lost.drop_before(window.received);
+  stream.limit = std::max(stream.limit, window.limit);
+  stream.finish_arrived = stream.is_finished && window.received == stream.end();
+  static_cast<void>(now);
+  mark_ready(with, id, stream);
+  end_if_done(id, out);
+}
+
+void Streams::handle_reset(Conversation& with, const StreamReset& reset, Outbox& out) {
+  const auto at = with.streams.find(reset.number);
+  if (at == with.streams.end()) return;  // an answer to it would go back and forth for ever
+  end(at->second, reset.end, reset.code, false, out);
+}
+
+// The other side still speaks of a stream that is no more, or never was.
+void Streams::answer_for_ended(Conversation& with, StreamNumber number, Outbox& out) {
+  out.drop(DropReason::stream_unknown);
+  const SaidOfStream* const last_word = ended_.find({with.peer, number});
+  put_last_word(with, last_word != nullptr ? *last_word
+                                           : SaidOfStream{.what = What::reset,
+                                                          .end = StreamEnd::unknown,
+                                                          .number = number});
+}
+
+void Streams::confirm(StreamId id, Stream& stream, Outbox& out) {
+  if (std::exchange(stream.is_confirmed, true)) return;
+  stream.opening_due = false;
+  stream.label.clear();
+  out.notify(NotifyWish::StreamAccepted{.stream = id});
+}
+
+// ---- The end of a stream ----
+
+void Streams::end_if_done(StreamId id, Outbox& out) {
+  const Stream* const stream = find(id);
+  if (stream == nullptr || !stream->has_ended || !stream->finish_arrived) return;
+  end(id, StreamEnd::finished, 0, stream->window_due, out);
+}
+
+void Streams::end(StreamId id, StreamEnd how, std::uint32_t code, bool tells_peer, Outbox& out) {
+  const auto at = streams_.find(id);
+  PEER_RELAY_ASSERT(at != streams_.end());
+  const Stream stream = std::move(at->second);
+  streams_.erase(at);
+  Conversation& with = conversations_.at(stream.peer);
+  with.streams.erase(stream.number);
+  promised_bytes_ -= stream.window;
+  SaidOfStream last_word{.what = What::reset,
+                         .end = how <= StreamEnd::shutdown ? how : StreamEnd::unknown,
+                         .code = code,
+                         .number = stream.number};
+  if (how == StreamEnd::finished) {
+    last_word.what = What::last_window;
+    last_word.bytes.to = stream.received();
+  }
+  if (tells_peer) put_last_word(with, last_word);
+  ended_.insert({stream.peer, stream.number}, last_word);
+  ++out.stats().streams_closed;
+  out.notify(NotifyWish::StreamClosed{.stream = id, .end = how, .code = code});
+}
+
+void Streams::end_all(Conversation& with, StreamEnd how, Outbox& out) {
+  std::vector<StreamId> ids;
+  for (const auto& [number, id] : with.streams) ids.push_back(id);
+  std::ranges::sort(ids);  // told in an order that can be repeated
+  for (const StreamId id : ids) end(id, how, 0, true, out);
+}
+
+void Streams::handle(const ContentFailed& failed, TimePoint now, Outbox& out) {
+  for (auto& [peer, with] : conversations_) {
+    if (with.token != failed.token) continue;
+    // Who was there a moment ago is asked again; who never was is not there.
+    if (with.was_heard || with.is_linked || with.streams.empty()) return;
+    end_all(with,
+            failed.outcome == SendResult::Outcome::unreachable ? StreamEnd::unreachable
+                                                               : StreamEnd::timed_out,
+            out);
+    with.last_words.clear();
+    with.recovery.forget();
+    static_cast<void>(now);
+    return;
+  }
+}
+
+void Streams::stop(TimePoint now, Outbox& out) {
+  std::vector<NodeId> peers;
+  for (const auto& [peer, with] : conversations_) peers.push_back(peer);
+  std::ranges::sort(peers);
+  for (const NodeId& peer : peers) {
+    Conversation& with = conversations_.at(peer);
+    end_all(with, StreamEnd::shutdown, out);
+    if (!with.is_linked) {
+      send_packet(with, now, out);
+      continue;
+    }
+    // Not left for the link to ask for: its goodbye is next.
+    while (!with.last_words.empty()) {
+      const SaidOfStream word = with.last_words.pop();
+      if (word.what != What::reset) continue;
+      Bytes frame;
+      append_stream_reset({.number = word.number, .end = word.end, .code = word.code}, frame);
+      frame.erase(frame.begin(), frame.begin() + frame_header_bytes);
+      out.wish(PeerFrameWish{
+          .to = peer, .kind = FrameKind::stream_reset, .body = std::move(frame)});
+    }
+  }
+}
+
+// ---- Which way ----
+
+void Streams::link_changed(const NodeId& peer, TimePoint now, Outbox& out) {
+  const auto at = conversations_.find(peer);
+  if (at == conversations_.end()) return;
+  Conversation& with = at->second;
+  with.is_linked = surroundings_.is_linked(surroundings_.context, peer);
+  with.last_heard = now;
+  say_again(with);
+  speak(with, now, out);
+}
+
+// All that is not confirmed, by another way.
+void Streams::say_again(Conversation& with) {
+  with.recovery.forget();
+  std::vector<StreamId> ids;
+  for (const auto& [number, id] : with.streams) ids.push_back(id);
+  std::ranges::sort(ids);
+  for (const StreamId id : ids) {
+    Stream& stream = streams_.at(id);
+    stream.lost.add({stream.finish_arrived ? stream.sent : stream.buffer.begin(), stream.sent});
+    stream.opening_due = !stream.is_confirmed;
+    stream.window_due = stream.is_confirmed;
+    mark_ready(with, id, stream);
+  }
+}
+
+void Streams::say_again(Conversation& with, std::vector<SaidOfStream> said) {
+  for (const SaidOfStream& each : said) {
+    if (each.what == What::last_window) continue;  // the other side will ask
+    if (each.what == What::reset) {
+      put_last_word(with, each);
+      continue;
+    }
+    Stream* const stream = find(each.stream);
+    if (stream == nullptr) continue;
+    if (each.what == What::window) {
+      stream->window_due = true;
+    } else {
+      stream->opening_due = !stream->is_confirmed;
+      const std::uint64_t known =
+          stream->finish_arrived ? stream->sent : stream->buffer.begin();
+      stream->lost.add({std::max(each.bytes.from, known), each.bytes.to});
+    }
+    mark_ready(with, each.stream, *stream);
+  }
+}
+
+void Streams::mark_ready(Conversation& with, StreamId id, Stream& stream) {
+  if (stream.is_ready || !stream.has_to_say()) return;
+  stream.is_ready = true;
+  with.ready.push(id);
+}
+
+void Streams::put_last_word(Conversation& with, const SaidOfStream& word) {
+  if (with.last_words.size() < last_words_max) with.last_words.push(word);
+}
+
+// ---- What leaves ----
+
+void Streams::speak(Conversation& with, TimePoint now, Outbox& out) {
+  if (with.is_linked) {
+    if (with.has_to_say()) out.wish(StreamsWaiting{.peer = with.peer});
+  } else {
+    while ((with.has_to_say() || with.ping_due) && with.recovery.may_send()) {
+      send_packet(with, now, out);
+    }
+    if (with.was_heard && std::exchange(with.seeks_link, false)) {
+      out.wish(LinkWanted{.peer = with.peer});
+    }
+  }
+  arm(with, now);
+}
+
+void Streams::send_packet(Conversation& with, TimePoint now, Outbox& out) {
+  Bytes content;
+  content.reserve(session_data_header_bytes + stream_packet_header_bytes +
+                  limits::stream_turn_bytes_max + session_tag_bytes);
+  content.resize(session_data_header_bytes);
+  encode_stream_packet_header(
+      {.epoch = with.recovery.epoch(), .number = with.recovery.next_number(), .way = with.way},
+      content);
+  const std::size_t header = content.size();
+  std::vector<SaidOfStream> said;
+  append_frames(with, content, header + limits::stream_turn_bytes_max, &said, out);
+  if (content.size() == header && !std::exchange(with.ping_due, false)) return;
+  with.recovery.sent(content.size() - header, std::move(said), now);
+  ++out.stats().stream_packets;
+  out.wish(SealWish{.to = with.peer,
+                    .content = std::move(content),
+                    .token = with.token,
+                    .attempt = with.way});
+}
+
+void Streams::send_acknowledgement(Conversation& with, Outbox& out) {
+  with.acknowledge_at = never;
+  Bytes content;
+  content.reserve(session_data_header_bytes + stream_ack_bytes + session_tag_bytes);
+  content.resize(session_data_header_bytes);
+  encode_stream_ack(with.arrivals.acknowledge(), content);
+  out.wish(
+      SealWish{.to = with.peer, .content = std::move(content), .attempt = with.answer_way});
+}
+
+bool Streams::fill(const NodeId& peer, Bytes& batch, std::size_t bytes_max, Outbox& out) {
+  const auto at = conversations_.find(peer);
+  if (at == conversations_.end()) return false;
+  append_frames(at->second, batch, batch.size() + bytes_max, nullptr, out);
+  return at->second.has_to_say();
+}
+
+// Until `batch` is `end` bytes long or nobody has anything to say. What was said goes to `said`, if
+// somebody keeps account.
+void Streams::append_frames(Conversation& with, Bytes& batch, std::size_t end,
+                            std::vector<SaidOfStream>* said, Outbox& out) {
+  while (!with.last_words.empty()) {
+    const SaidOfStream& word = with.last_words.front();
+    if (batch.size() + bytes_of(word) > end) return;
+    if (word.what == What::reset) {
+      append_stream_reset({.number = word.number, .end = word.end, .code = word.code}, batch);
+    } else {
+      append_stream_window(
+          {.number = word.number, .received = word.bytes.to, .limit = word.bytes.to}, batch);
+    }
+    if (said != nullptr) said->push_back(word);
+    ++out.stats().frames_out;
+    with.last_words.pop();
+  }
+  while (!with.ready.empty()) {
+    const StreamId id = with.ready.front();
+    Stream* const stream = find(id);
+    if (stream == nullptr || !stream->has_to_say()) {
+      if (stream != nullptr) stream->is_ready = false;
+      with.ready.pop();
+      continue;
+    }
+    if (!append_turn(id, *stream, batch, end, said, out)) return;
+    with.ready.pop();
+    if (stream->has_to_say()) {
+      with.ready.push(id);
+    } else {
+      stream->is_ready = false;
+    }
+  }
+}
+
+// One turn of a stream; false if the batch is full before anything of it was said.
+bool Streams::append_turn(StreamId id, Stream& stream, Bytes& batch, std::size_t end,
+                          std::vector<SaidOfStream>* said, Outbox& out) {
+  const std::size_t start = batch.size();
+  if (stream.window_due) {
+    if (batch.size() + stream_window_frame_bytes > end) return false;
+    append_stream_window(
+        {.number = stream.number, .received = stream.received(), .limit = stream.granted}, batch);
+    stream.window_due = false;
+    stream.confirmed = stream.received();
+    if (said != nullptr) said->push_back({.what = What::window, .stream = id});
+    ++out.stats().frames_out;
+  }
+  std::size_t turn = limits::stream_turn_bytes_max;
+  while (turn > 0 && (stream.opening_due || !stream.lost.empty() || stream.may_write_more())) {
+    StreamData data{.number = stream.number,
+                    .opens = stream.is_ours && !stream.is_confirmed,
+                    .label = stream.label};
+    const std::size_t header = stream_data_header_bytes(data);
+    if (batch.size() + header >= end) break;
+    const std::size_t room = std::min(turn, end - batch.size() - header);
+    Range part{stream.sent, stream.sent};
+    if (const auto lost = stream.lost.take(room)) {
+      part = *lost;
+      out.stats().stream_bytes_resent += part.to - part.from;
+    } else if (stream.may_write_more()) {
+      part.to = std::min({stream.sent + room, stream.buffer.end(), stream.limit});
+      part.to = std::max(part.from, part.to);
+      if (part.to == stream.buffer.end() && stream.is_finished) ++part.to;
+      out.stats().stream_bytes_out += part.to - part.from;
+      stream.sent = part.to;
+    }
+    const std::uint64_t bytes_end = std::min(part.to, stream.buffer.end());
+    data.offset = std::min(part.from, bytes_end);
+    data.finish = part.to > stream.buffer.end();
+    append_stream_data_header(data, bytes_end - data.offset, batch);
+    stream.buffer.copy(data.offset, bytes_end, batch);
+    stream.opening_due = false;
+    turn -= std::min<std::size_t>(turn, std::max<std::uint64_t>(1, part.to - part.from));
+    if (said != nullptr) said->push_back({.what = What::data, .stream = id, .bytes = part});
+    ++out.stats().frames_out;
+  }
+  if (stream.awaits_room && stream.unsent() <= limits::stream_unsent_bytes_max / 2) {
+    stream.awaits_room = false;
+    out.notify(NotifyWish::StreamWritable{.stream = id});
+  }
+  return batch.size() > start;
+}
+
+// ---- Time ----
+
+void Streams::wake(TimePoint now, Outbox& out) {
+  while (const auto id = openings_.pop_due(now)) {
+    const Stream* const stream = find(*id);
+    if (stream == nullptr || stream->is_confirmed) continue;
+    Conversation& with = conversations_.at(stream->peer);
+    end(*id, StreamEnd::timed_out, 0, true, out);
+    speak(with, now, out);
+  }
+  while (const auto peer = timers_.pop_due(now)) {
+    const auto at = conversations_.find(*peer);
+    if (at == conversations_.end() || at->second.armed > now) continue;
+    at->second.armed = never;
+    attend(at->second, now, out);
+    const Conversation& with = at->second;
+    const bool is_over = with.streams.empty() && !with.has_to_say() && !with.arrivals.owes() &&
+                         now - with.last_heard >= forgotten_after;
+    if (is_over) conversations_.erase(at);
+  }
+}
+
+void Streams::attend(Conversation& with, TimePoint now, Outbox& out) {
+  if (now >= with.acknowledge_at) send_acknowledgement(with, out);
+  if (!with.is_linked) {
+    if (is_dead(with, now)) {
+      end_all(with, StreamEnd::timed_out, out);
+      with.last_words.clear();
+      with.recovery.forget();
+    }
+    Recovery::News news = with.recovery.wake(now);
+    const bool was_probe = news.is_probe;
+    say_again(with, std::move(news.lost));
+    if (was_probe) {
+      with.way = static_cast<std::uint8_t>((with.way + 1) % ways_max);
+      with.way_until = now + other_way_for;
+    } else if (now >= with.way_until) {
+      with.way = 0;
+    }
+    const bool is_silent = !with.streams.empty() &&
+                           now - std::max(with.last_heard, with.last_pinged) >= options_.ping_after;
+    if (is_silent || (was_probe && !with.has_to_say())) {
+      with.ping_due = true;
+      with.last_pinged = now;
+    }
+  }
+  speak(with, now, out);
+}
+
+bool Streams::is_dead(const Conversation& with, TimePoint now) const {
+  const TimePoint waits = with.recovery.waits_since();
+  return waits != never && now - waits >= options_.dead_after;
+}
+
+// For what it waits for next.
+void Streams::arm(Conversation& with, TimePoint now) {
+  TimePoint at = with.acknowledge_at;
+  if (with.streams.empty()) {
+    at = std::min(at, std::max(with.last_heard + forgotten_after, now + look_again));
+  } else if (!with.is_linked) {
+    at = std::min(at, std::max(with.last_heard, with.last_pinged) + options_.ping_after);
+  }
+  if (!with.is_linked) at = std::min(at, with.recovery.next_wake());
+  if (at >= with.armed) return;
+  with.armed = at;
+  timers_.arm(at, with.peer);
+}
+
+}  // namespace peer_relay
