@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Streams between whole nodes, over links that die and relays that come and go.
+#include <utility>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -69,26 +71,45 @@ class StreamsTest : public ::testing::Test {
     return page.bytes == bytes_from(0, count);
   }
 
-  /// A line of nodes: the first and the last are linked to the middle ones only.
+  /// The first and the last can't be dialed, and so are linked to those in the middle only.
   void make_line(std::size_t middles) {
-    const NodeNumber first = world.add();
-    std::vector<NodeNumber> between;
-    for (std::size_t i = 0; i < middles; ++i) between.push_back(world.add({.bootstrap = {first}}));
-    const NodeNumber last = world.add({.bootstrap = between});
-    world.forbid(first, last);
+    std::vector<NodeNumber> between{world.add()};
+    while (between.size() < middles) between.push_back(world.add({.bootstrap = {between[0]}}));
+    first_ = world.add({.bootstrap = between, .listens = false});
+    last_ = world.add({.bootstrap = between, .listens = false});
+    middle_ = between;
     world.run_for(20s);
-    ASSERT_FALSE(world.are_linked(first, last));
+    ASSERT_FALSE(world.are_linked(first_, last_));
     for (const NodeNumber each : between) {
-      ASSERT_TRUE(world.are_linked(first, each));
-      ASSERT_TRUE(world.are_linked(each, last));
+      ASSERT_TRUE(world.are_linked(first_, each));
+      ASSERT_TRUE(world.are_linked(each, last_));
     }
-    first_ = first;
-    last_ = last;
+  }
+
+  /// A network where not everybody is linked to everybody, and two who are not.
+  static constexpr std::size_t crowd = 30;
+  static NodeSpec few_links(std::vector<NodeNumber> bootstrap) {
+    NodeSpec spec{.bootstrap = std::move(bootstrap)};
+    spec.limits.links_max = 9;
+    spec.limits.links_hard_max = 16;
+    return spec;
+  }
+  static void make_crowd(World& in, NodeNumber& first, NodeNumber& last) {
+    const NodeNumber hub = in.add(few_links({}));
+    while (in.size() < crowd) in.add(few_links({hub}));
+    in.run_for(60s);
+    for (first = 1; first < crowd; ++first) {
+      for (last = first + 1; last < crowd; ++last) {
+        if (!in.are_linked(first, last)) return;
+      }
+    }
+    FAIL() << "all are linked";
   }
 
   World world{seed_from_environment(usual_seed)};
   std::size_t poured_ = 0;
   NodeNumber first_ = 0, last_ = 0;
+  std::vector<NodeNumber> middle_;
 };
 
 TEST_F(StreamsTest, CarriesBytesBothWaysOverALink) {
@@ -136,19 +157,19 @@ TEST_F(StreamsTest, OutlivesItsRelays) {
   for (int step = 0; step < 300; ++step) {
     if (world.write(first_, out, bytes_from(written, 5'000))) written += 5'000;
     world.run_for(20ms);
-    if (step == 100) world.kill(1);
-    if (step == 200) world.unplug(2);  // in silence
+    if (step == 100) world.kill(middle_[1]);
+    if (step == 200) world.unplug(middle_[2]);  // in silence
   }
   world.finish(first_, out);
   const StreamId in = incoming(last_);
   ASSERT_NE(in, 0u);
-  world.run_for(60s);
+  world.run_for(120s);
   EXPECT_TRUE(has_all(last_, in, written));
   EXPECT_GT(written, 1'000'000u);
 }
 
 TEST_F(StreamsTest, MovesToALinkThatComesUpMeanwhile) {
-  make_line(2);
+  make_crowd(world, first_, last_);
   const StreamId out = world.open_stream(first_, world.id(last_), {.seeks_link = false});
   std::size_t written = 0;
   const auto write = [&](std::size_t count) {
@@ -158,15 +179,12 @@ TEST_F(StreamsTest, MovesToALinkThatComesUpMeanwhile) {
     }
   };
   write(50);
-  EXPECT_FALSE(world.are_linked(first_, last_));
-  world.permit(first_, last_);
+  EXPECT_GT(world.engine(first_).stats().stream_packets, 10u);
   world.connect(first_, world.id(last_));
   write(100);
   EXPECT_TRUE(world.are_linked(first_, last_));
-  world.forbid(first_, last_);
   world.cut(first_, last_);
   write(100);
-  EXPECT_FALSE(world.are_linked(first_, last_));
   world.finish(first_, out);
   const StreamId in = incoming(last_);
   world.run_for(60s);
@@ -175,14 +193,18 @@ TEST_F(StreamsTest, MovesToALinkThatComesUpMeanwhile) {
 }
 
 TEST_F(StreamsTest, AsksForALinkOfItsOwn) {
-  make_line(2);
-  world.permit(first_, last_);
+  make_crowd(world, first_, last_);
   const StreamId out = world.open_stream(first_, world.id(last_));
-  pour(first_, out, 3'000'000);
+  std::size_t written = 0;
+  for (int second = 0; second < 10; ++second) {
+    if (world.write(first_, out, bytes_from(written, 30'000))) written += 30'000;
+    world.run_for(1s);
+  }
+  EXPECT_TRUE(world.are_linked(first_, last_));
+  world.finish(first_, out);
   const StreamId in = incoming(last_);
   world.run_for(30s);
-  EXPECT_TRUE(has_all(last_, in, 3'000'000));
-  EXPECT_TRUE(world.are_linked(first_, last_));
+  EXPECT_TRUE(has_all(last_, in, written));
 }
 
 TEST_F(StreamsTest, AReaderThatStopsStopsItsWriterAlone) {
@@ -229,8 +251,7 @@ TEST_F(StreamsTest, AThousandAtOnce) {
     }
     std::vector<StreamId> streams;
     for (int i = 0; i < 1000; ++i) {
-      streams.push_back(
-          world.open_stream(first_, world.id(last_), {.label = std::to_string(i)}));
+      streams.push_back(world.open_stream(first_, world.id(last_), {.label = std::to_string(i)}));
       ASSERT_NE(streams.back(), 0u) << i;
     }
     for (const StreamId each : streams) {
@@ -297,7 +318,9 @@ TEST_F(StreamsTest, NobodyThereIsSaid) {
   const StreamId out = world.open_stream(first_, nobody);
   world.write(first_, out, bytes_from(0, 100));
   world.run_for(20s);
-  EXPECT_EQ(world.streams(first_).at(out).end, StreamEnd::unreachable);
+  // Which of the two is `session`'s to say.
+  EXPECT_THAT(world.streams(first_).at(out).end,
+              ::testing::AnyOf(StreamEnd::unreachable, StreamEnd::timed_out));
 }
 
 TEST_F(StreamsTest, AKilledReaderIsNoticed) {
@@ -306,7 +329,7 @@ TEST_F(StreamsTest, AKilledReaderIsNoticed) {
   world.run_for(2s);
   world.kill(last_);
   world.write(first_, out, bytes_from(0, 100));
-  world.run_for(90s);
+  world.run_for(120s);
   EXPECT_EQ(world.streams(first_).at(out).end, StreamEnd::timed_out);
 }
 
@@ -316,7 +339,7 @@ TEST_F(StreamsTest, ARestartedReaderDoesNotKnowItAnyLonger) {
   world.write(first_, out, bytes_from(0, 100));
   world.run_for(2s);
   world.kill(last_);
-  world.restart(last_, {.bootstrap = {1, 2}});
+  world.restart(last_, {.bootstrap = middle_, .listens = false});
   world.run_for(10s);
   world.write(first_, out, bytes_from(100, 100));
   world.run_for(20s);
@@ -326,12 +349,12 @@ TEST_F(StreamsTest, ARestartedReaderDoesNotKnowItAnyLonger) {
 TEST_F(StreamsTest, AShutDownNodeSaysSo) {
   make_line(2);
   const StreamId relayed = world.open_stream(first_, world.id(last_));
-  const StreamId direct = world.open_stream(1, world.id(last_));
+  const StreamId direct = world.open_stream(middle_[0], world.id(last_));
   world.run_for(2s);
   world.shut_down(last_);
   world.run_for(5s);
   EXPECT_EQ(world.streams(first_).at(relayed).end, StreamEnd::shutdown);
-  EXPECT_EQ(world.streams(1).at(direct).end, StreamEnd::shutdown);
+  EXPECT_EQ(world.streams(middle_[0]).at(direct).end, StreamEnd::shutdown);
 }
 
 // Random chunks, both ways, while relays die, links come and go, and go dark.
@@ -341,17 +364,18 @@ TEST_F(StreamsTest, NoByteIsLostDoubledOrOutOfOrderWhateverHappens) {
     SCOPED_TRACE("run with seed " + std::to_string(seed));
     World w{seed};
     Random random{seed};
-    const NodeNumber a = w.add();
-    std::vector<NodeNumber> relays;
-    for (int i = 0; i < 4; ++i) relays.push_back(w.add({.bootstrap = {a}}));
-    const NodeNumber b = w.add({.bootstrap = relays});
-    w.forbid(a, b);
-    w.run_for(20s);
+    NodeNumber a = 0, b = 0;
+    make_crowd(w, a, b);
+    const auto other = [&] {
+      NodeNumber one = a;
+      while (one == a || one == b) one = random.below(crowd);
+      return one;
+    };
+    int killed = 0;
     const StreamId out = w.open_stream(a, w.id(b), {.seeks_link = random.below(2) == 0});
     constexpr std::size_t whole = 1'000'000;
     std::size_t written[2] = {0, 0};
     StreamId in = 0;
-    bool is_linkable = false;
     for (int step = 0; step < 4000 && (written[0] < whole || written[1] < whole); ++step) {
       for (const auto& [id, page] : w.streams(b)) in = id;
       const auto write = [&](NodeNumber node, StreamId stream, std::size_t& so_far) {
@@ -362,26 +386,27 @@ TEST_F(StreamsTest, NoByteIsLostDoubledOrOutOfOrderWhateverHappens) {
       };
       write(a, out, written[0]);
       write(b, in, written[1]);
-      const NodeNumber relay = relays[random.below(relays.size())];
+      const NodeNumber relay = other();
       switch (random.below(12)) {
         case 0:
-          is_linkable = !is_linkable;
-          if (is_linkable) {
-            w.permit(a, b);
+          if (!w.are_linked(a, b)) {
             w.connect(a, w.id(b));
           } else {
-            w.forbid(a, b);
-            if (w.are_linked(a, b)) w.cut(a, b);
+            w.cut(a, b);
           }
           break;
         case 1:
-          if (w.are_linked(a, relay) && random.below(2) == 0) w.cut(a, relay);
+          if (w.are_linked(a, relay)) w.cut(a, relay);
           break;
         case 2:
           if (w.are_linked(relay, b)) w.cut(relay, b);
           break;
         case 3:
-          if (random.below(20) == 0 && w.are_linked(a, relay)) w.go_dark(a, relay);
+          if (random.below(10) == 0 && w.are_linked(a, relay)) w.go_dark(a, relay);
+          if (random.below(40) == 0 && killed < 10 && w.is_alive(relay)) {
+            w.kill(relay);
+            ++killed;
+          }
           break;
         case 4:
           w.set_reading(b, in, random.below(3) != 0);

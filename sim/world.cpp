@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <functional>
 #include <numbers>
-#include <sstream>
 #include <set>
+#include <sstream>
 #include <utility>
 
 #include "core/engine/drive.hpp"

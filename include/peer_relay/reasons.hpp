@@ -28,11 +28,11 @@ enum class DropReason : std::uint8_t {
   handshake_crossed,  ///< both ends began one, and ours stands
   session_limit,      ///< more sessions or handshakes than we keep
   // Delivered.
-  duplicate,     ///< a message that came before, by another path
+  duplicate,       ///< a message that came before, by another path
   stream_unknown,  ///< of a stream that is not (or no longer) open
   stream_limit,    ///< more streams, or more pieces of one out of order, than we keep
-  waiting_full,  ///< more messages waiting for a session or a link than we keep
-  expired,       ///< waited too long for a session or a link
+  waiting_full,    ///< more messages waiting for a session or a link than we keep
+  expired,         ///< waited too long for a session or a link
   // Membership.
   contact_forged,    ///< a contact record whose signature or id is wrong
   contact_expired,   ///< a contact record past its time, or from the far future

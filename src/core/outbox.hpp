@@ -245,10 +245,10 @@ struct NotifyWish {
       event;
 };
 
-using Wish =
-    std::variant<std::monostate, RouteWish, SealWish, ContentLeft, ContentFailed, LinkUp, LinkMoved,
-                 LinkDown, FrameWish, BridgeWish, PeerFrameWish, CloseWish, DialWish, OfferWish,
-                 OfferFailed, SignalWish, SignalDone, SignalArrived, NegotiateWish, StreamsWaiting, LinkWanted, NotifyWish>;
+using Wish = std::variant<std::monostate, RouteWish, SealWish, ContentLeft, ContentFailed, LinkUp,
+                          LinkMoved, LinkDown, FrameWish, BridgeWish, PeerFrameWish, CloseWish,
+                          DialWish, OfferWish, OfferFailed, SignalWish, SignalDone, SignalArrived,
+                          NegotiateWish, StreamsWaiting, LinkWanted, NotifyWish>;
 
 class Outbox {
  public:

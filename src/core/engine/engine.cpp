@@ -191,7 +191,8 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
       streams(random.split(),
               {.bytes_max = options.limits.stream_bytes_max,
                .ping_after = options.ping_after,
-               .dead_after = options.link_dead_after},
+               // A relay that fell silent is found out first, and then another is taken.
+               .dead_after = options.link_dead_after * 4 / 3},
               {.is_linked =
                    [](const void* context, const NodeId& peer) {
                      return static_cast<const Table*>(context)->find(peer) != nullptr;
@@ -916,10 +917,9 @@ std::optional<Action> Engine::next_action() {
 
 TimePoint Engine::next_wake() const {
   const Rooms& r = *rooms_;
-  TimePoint next =
-      std::min({r.links.next_wake(), r.tracer.next_wake(), r.membership.next_wake(),
-                r.sessions.next_wake(), r.delivery.next_wake(), r.auditor.next_wake(),
-                r.streams.next_wake()});
+  TimePoint next = std::min({r.links.next_wake(), r.tracer.next_wake(), r.membership.next_wake(),
+                             r.sessions.next_wake(), r.delivery.next_wake(), r.auditor.next_wake(),
+                             r.streams.next_wake()});
   if (r.signalling) next = std::min(next, r.signalling->next_wake());
   return r.legacy ? std::min({next, r.legacy->next_wake(), r.undecided.next_wake()}) : next;
 }

@@ -87,8 +87,8 @@ using Accomplice = std::function<bool(const NodeId&)>;
 
 /// How an application opens a stream.
 struct StreamOptions {
-  std::string label = {};   ///< what it is for; at most limits::stream_label_bytes_max, UTF-8
-  bool seeks_link = true;   ///< asks for a direct link, if there is none: relays are others'
+  std::string label = {};  ///< what it is for; at most limits::stream_label_bytes_max, UTF-8
+  bool seeks_link = true;  ///< asks for a direct link, if there is none: relays are others'
   Duration timeout = limits::stream_open_timeout;  ///< for the other node's first word
 };
 
@@ -173,8 +173,8 @@ class Engine {
   /// NotifyWish::Traced follows for each hop, under the number returned.
   std::uint64_t trace(const NodeId& to, TimePoint now);
 
-  // Byte streams (core/stream). Each verb ignores a stream that is no more; of each that was opened,
-  // by us or as NotifyWish::StreamOpened says, NotifyWish::StreamClosed is the last word.
+  // Byte streams (core/stream). Each verb ignores a stream that is no more; of each that was
+  // opened, by us or as NotifyWish::StreamOpened says, NotifyWish::StreamClosed is the last word.
   Result<StreamId> open_stream(const NodeId& to, StreamOptions how, TimePoint now);
   /// All or nothing: false where limits::stream_unsent_bytes_max wait already. Then, and after the
   /// write that filled it, NotifyWish::StreamWritable follows.

@@ -150,9 +150,7 @@ struct Links::PeerLink {
            stage == Stage::finish_awaited || stage == Stage::first_batch_awaited;
   }
   bool has_message() const { return opening != nullptr && !opening->message.empty(); }
-  bool has_work() const {
-    return has_message() || has_batch() || close_after_flush.has_value();
-  }
+  bool has_work() const { return has_message() || has_batch() || close_after_flush.has_value(); }
   bool has_batch() const { return queue != nullptr || (wants_fill && stage == Stage::up); }
   void note_round_trip(Duration sample) {
     const auto us = static_cast<std::uint64_t>(sample.count());

@@ -176,13 +176,16 @@ Step Router::first_step(const Envelope& envelope, std::uint8_t attempt, bool we_
     const LinkedPeer* const trusted = unsuspected(goal, avoided, we_relay);
     other = trusted != nullptr ? trusted : table_.closest_relay(goal, avoided);
   }
-  const auto before = avoided.size() > 1 ? std::optional{avoided.back()} : std::nullopt;
+  const auto before =
+      avoided.size() > 1 && best_will_do ? std::optional{avoided.back()} : std::nullopt;
   if (other != nullptr && (!we_relay || is_closer(other->id, self, goal))) {
     Step step = forward(*other);
     step.before = before;
     return step;
   }
-  avoided = {envelope.source, best->id};  // all others are worth a try
+  // All that were not tried are worth a try; the best was not, where it is farther than we are.
+  avoided = {envelope.source};
+  if (best_will_do) avoided.push_back(best->id);
   std::vector<const LinkedPeer*> others;
   std::size_t trusted = 0;  // come first
   for (const LinkedPeer& peer : table_.peers()) {

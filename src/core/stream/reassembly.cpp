@@ -42,9 +42,9 @@ bool Reassembly::add(std::uint64_t offset, BytesView bytes) {
         continue;
       }
     }
-    const std::uint64_t end =
-        after == early_.end() ? offset + bytes.size()
-                              : std::min<std::uint64_t>(after->first, offset + bytes.size());
+    const std::uint64_t end = after == early_.end()
+                                  ? offset + bytes.size()
+                                  : std::min<std::uint64_t>(after->first, offset + bytes.size());
     if (early_.size() >= limits::stream_early_pieces_max) return false;
     const BytesView part = bytes.first(end - offset);
     early_.emplace_hint(after, offset, Bytes{part.begin(), part.end()});

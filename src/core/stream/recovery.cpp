@@ -183,7 +183,7 @@ bool Arrivals::note(std::uint32_t epoch, std::uint32_t number) {
   const std::int32_t by = later_by(number, seen_.largest);
   if (by > 0) {
     // The largest so far becomes bit `by` - 1.
-    seen_.before = by > 64   ? 0
+    seen_.before = by > 64    ? 0
                    : by == 64 ? std::uint64_t{1} << 63
                               : seen_.before << by | std::uint64_t{1} << (by - 1);
     seen_.largest = number;

@@ -24,8 +24,8 @@ namespace peer_relay {
 /// What a packet had of one stream, so that it can be said again.
 struct SaidOfStream {
   enum class What : std::uint8_t {
-    data,    ///< `bytes`; the end is one more
-    window,  ///< said again as it is by then
+    data,         ///< `bytes`; the end is one more
+    window,       ///< said again as it is by then
     last_window,  ///< of a stream that is no more: `bytes.to` has been received
     reset,        ///< of a stream that is no more
   };

@@ -22,6 +22,9 @@ constexpr Duration soon = std::chrono::milliseconds{250};
 /// An application that streams over relays is asked to try others, as with a resend.
 constexpr std::uint8_t ways_max = 4;
 
+/// For a link, where there was none before.
+constexpr Duration ask_again_after = std::chrono::seconds{30};
+
 /// Then the best way gets another chance.
 constexpr Duration other_way_for = std::chrono::seconds{30};
 
@@ -42,7 +45,7 @@ Streams::Conversation* Streams::conversation_with(const NodeId& peer, TimePoint 
       conversations_.try_emplace(peer, static_cast<std::uint32_t>(random_.next())).first->second;
   with.peer = peer;
   with.token = ++last_token_;
-  with.way_until = now;
+  with.way_until = with.asks_again = now;
   with.is_linked = surroundings_.is_linked(surroundings_.context, peer);
   with.last_heard = with.last_pinged = now;
   return &with;
@@ -171,7 +174,7 @@ void Streams::handle(const NodeId& from, BytesView content, TimePoint now, Outbo
   if (!packet) return out.drop(DropReason::malformed);
   with->last_heard = now;
   with->was_heard = true;
-  with->answer_way = packet->way % ways_max;
+  with->is_unheard = packet->way != 0;
   const bool at_once = with->arrivals.note(packet->epoch, packet->number);
   Reader frames{packet->frames};
   while (const auto frame = next_stream_frame(frames)) handle_frame(*with, *frame, now, out);
@@ -222,8 +225,7 @@ StreamId Streams::accept(Conversation& with, const StreamData& data, TimePoint n
   if (with.streams.size() >= limits::streams_per_peer_max ||
       promised_bytes_ + limits::stream_window_initial > options_.bytes_max) {
     out.drop(DropReason::stream_limit);
-    put_last_word(with,
-                  {.what = What::reset, .end = StreamEnd::limit, .number = data.number});
+    put_last_word(with, {.what = What::reset, .end = StreamEnd::limit, .number = data.number});
     return 0;
   }
   const StreamId id = add(with, data.number, false, now, out);
@@ -231,8 +233,8 @@ StreamId Streams::accept(Conversation& with, const StreamData& data, TimePoint n
   stream.is_confirmed = true;
   stream.window_due = true;  // says that we have it
   mark_ready(with, id, stream);
-  out.notify(NotifyWish::StreamOpened{
-      .stream = id, .peer = with.peer, .label = std::string{data.label}});
+  out.notify(
+      NotifyWish::StreamOpened{.stream = id, .peer = with.peer, .label = std::string{data.label}});
   return id;
 }
 
@@ -306,10 +308,10 @@ void Streams::handle_reset(Conversation& with, const StreamReset& reset, Outbox&
 void Streams::answer_for_ended(Conversation& with, StreamNumber number, Outbox& out) {
   out.drop(DropReason::stream_unknown);
   const SaidOfStream* const last_word = ended_.find({with.peer, number});
-  put_last_word(with, last_word != nullptr ? *last_word
-                                           : SaidOfStream{.what = What::reset,
-                                                          .end = StreamEnd::unknown,
-                                                          .number = number});
+  put_last_word(
+      with, last_word != nullptr
+                ? *last_word
+                : SaidOfStream{.what = What::reset, .end = StreamEnd::unknown, .number = number});
 }
 
 void Streams::confirm(StreamId id, Stream& stream, Outbox& out) {
@@ -390,8 +392,8 @@ void Streams::stop(TimePoint now, Outbox& out) {
       Bytes frame;
       append_stream_reset({.number = word.number, .end = word.end, .code = word.code}, frame);
       frame.erase(frame.begin(), frame.begin() + frame_header_bytes);
-      out.wish(PeerFrameWish{
-          .to = peer, .kind = FrameKind::stream_reset, .body = std::move(frame)});
+      out.wish(
+          PeerFrameWish{.to = peer, .kind = FrameKind::stream_reset, .body = std::move(frame)});
     }
   }
 }
@@ -436,8 +438,7 @@ void Streams::say_again(Conversation& with, std::vector<SaidOfStream> said) {
       stream->window_due = true;
     } else {
       stream->opening_due = !stream->is_confirmed;
-      const std::uint64_t known =
-          stream->finish_arrived ? stream->sent : stream->buffer.begin();
+      const std::uint64_t known = stream->finish_arrived ? stream->sent : stream->buffer.begin();
       stream->lost.add({std::max(each.bytes.from, known), each.bytes.to});
     }
     mark_ready(with, each.stream, *stream);
@@ -463,7 +464,8 @@ void Streams::speak(Conversation& with, TimePoint now, Outbox& out) {
     while ((with.has_to_say() || with.ping_due) && with.recovery.may_send()) {
       send_packet(with, now, out);
     }
-    if (with.was_heard && std::exchange(with.seeks_link, false)) {
+    if (with.seeks_link && with.was_heard && now >= with.asks_again && !with.streams.empty()) {
+      with.asks_again = now + ask_again_after;
       out.wish(LinkWanted{.peer = with.peer});
     }
   }
@@ -484,20 +486,23 @@ void Streams::send_packet(Conversation& with, TimePoint now, Outbox& out) {
   if (content.size() == header && !std::exchange(with.ping_due, false)) return;
   with.recovery.sent(content.size() - header, std::move(said), now);
   ++out.stats().stream_packets;
-  out.wish(SealWish{.to = with.peer,
-                    .content = std::move(content),
-                    .token = with.token,
-                    .attempt = with.way});
+  out.wish(SealWish{
+      .to = with.peer, .content = std::move(content), .token = with.token, .attempt = with.way});
 }
 
 void Streams::send_acknowledgement(Conversation& with, Outbox& out) {
   with.acknowledge_at = never;
-  Bytes content;
-  content.reserve(session_data_header_bytes + stream_ack_bytes + session_tag_bytes);
-  content.resize(session_data_header_bytes);
-  encode_stream_ack(with.arrivals.acknowledge(), content);
-  out.wish(
-      SealWish{.to = with.peer, .content = std::move(content), .attempt = with.answer_way});
+  const StreamAck ack = with.arrivals.acknowledge();
+  const auto send = [&](std::uint8_t attempt) {
+    Bytes content;
+    content.reserve(session_data_header_bytes + stream_ack_bytes + session_tag_bytes);
+    content.resize(session_data_header_bytes);
+    encode_stream_ack(ack, content);
+    out.wish(SealWish{.to = with.peer, .content = std::move(content), .attempt = attempt});
+  };
+  send(0);
+  // Which of our ways loses them we can't know: this one may, or another.
+  if (with.is_unheard) send(static_cast<std::uint8_t>(1 + random_.below(ways_max - 1)));
 }
 
 bool Streams::fill(const NodeId& peer, Bytes& batch, std::size_t bytes_max, Outbox& out) {

@@ -4,7 +4,8 @@
 // writer and nobody else. This room numbers and keeps bytes until their reader has them, and puts
 // in order what comes; it does not care which way they take:
 //
-//  - To a node that we are linked to, frames go on the link, which loses nothing while it lives. The
+//  - To a node that we are linked to, frames go on the link, which loses nothing while it lives.
+//  The
 //    link asks for them (fill) whenever it can be written, so no stream's bytes wait in its queue.
 //  - To any other, the same frames travel in packets, sealed end to end and relayed. Those can get
 //    lost: recovery.hpp says which, and how many may be under way.
@@ -78,9 +79,9 @@ class Streams {
   static constexpr Duration forgotten_after = std::chrono::seconds{30};
 
   struct Options {
-    std::size_t bytes_max = 0;  ///< promised to the writers of all streams together
-    Duration ping_after = limits::ping_after;
-    Duration dead_after = limits::link_dead_after;
+    std::size_t bytes_max = 0;                 ///< promised to the writers of all streams together
+    Duration ping_after = limits::ping_after;  ///< of silence, without a link
+    Duration dead_after = limits::link_dead_after * 4 / 3;  ///< without an acknowledgement
   };
   struct Surroundings {
     bool (*is_linked)(const void* context, const NodeId& peer) = nullptr;
@@ -142,16 +143,16 @@ class Streams {
 
     // What we write.
     SendBuffer buffer{};
-    std::uint64_t sent = 0;   ///< all before it went out at least once; the end is one more
+    std::uint64_t sent = 0;  ///< all before it went out at least once; the end is one more
     std::uint64_t limit = limits::stream_window_initial;
-    Ranges lost{};            ///< to be sent again
+    Ranges lost{};  ///< to be sent again
     bool is_finished = false;
     bool finish_arrived = false;
 
     // What we read.
     Reassembly arrived{};
     std::optional<std::uint64_t> final_size{};
-    bool has_ended = false;       ///< all has come, and was told
+    bool has_ended = false;  ///< all has come, and was told
     std::uint64_t consumed = 0;
     std::uint64_t granted = limits::stream_window_initial;
     std::uint64_t confirmed = 0;  ///< in the last window frame
@@ -175,17 +176,18 @@ class Streams {
     NodeId peer{};
     std::uint64_t token = 0;
     bool is_linked = false;
-    bool was_heard = false;      ///< by relays: it is there
-    bool seeks_link = false;     ///< and was not asked for yet
+    bool was_heard = false;  ///< by relays: it is there
+    bool seeks_link = false;
     bool ping_due = false;
     std::unordered_map<StreamNumber, StreamId> streams;
-    Ring<StreamId> ready;              // with something to say, each once
-    Ring<SaidOfStream> last_words;     // of streams that are no more
+    Ring<StreamId> ready;           // with something to say, each once
+    Ring<SaidOfStream> last_words;  // of streams that are no more
     Recovery recovery;
     Arrivals arrivals;
-    std::uint8_t way = 0;         // other than the best, as long as that one loses
-    std::uint8_t answer_way = 0;  // of acknowledgements, as the other side asks
+    std::uint8_t way = 0;     // other than the best, as long as that one loses
+    bool is_unheard = false;  // the other side got no acknowledgements by our best way
     TimePoint way_until{};
+    TimePoint asks_again{};  // for a link
     TimePoint acknowledge_at = never;
     TimePoint last_heard{};
     TimePoint last_pinged{};

@@ -46,12 +46,12 @@ std::size_t stream_data_header_bytes(const StreamData& data) {
 
 void append_stream_data_header(const StreamData& data, std::size_t bytes, Bytes& batch) {
   Writer writer{batch};
-  append_header(FrameKind::stream_data,
-                stream_data_header_bytes(data) - frame_header_bytes + bytes, writer);
+  append_header(FrameKind::stream_data, stream_data_header_bytes(data) - frame_header_bytes + bytes,
+                writer);
   writer.u64(data.number);
   writer.u64(data.offset);
-  writer.u8(static_cast<std::uint8_t>((data.opens ? flag_opens : 0) |
-                                      (data.finish ? flag_finish : 0)));
+  writer.u8(
+      static_cast<std::uint8_t>((data.opens ? flag_opens : 0) | (data.finish ? flag_finish : 0)));
   if (data.opens) writer.bytes_u8(as_bytes(data.label));
 }
 

@@ -5,8 +5,8 @@
 // and are acknowledged.
 //
 // The bytes of each direction are counted from 0, and its end counts as one more, as in TCP
-// (RFC 9293, §3.4). A frame says where its bytes belong, so that it does no harm to come twice, late
-// or by another way.
+// (RFC 9293, §3.4). A frame says where its bytes belong, so that it does no harm to come twice,
+// late or by another way.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +29,9 @@ inline constexpr std::uint64_t stream_bytes_max = std::uint64_t{1} << 62;
 
 // STREAM_DATA: 8B number | 8B offset | 1B flags | with 0x01: len8 label | bytes (the rest)
 //
-// flags: 0x01 opens: the number is the sender's, who has not heard of its reader yet; all its frames
-// bear it until then. 0x02 finish: these are the last bytes. All else zero.
-// label: what the stream is for, UTF-8.
+// flags: 0x01 opens: the number is the sender's, who has not heard of its reader yet; all its
+// frames bear it until then. 0x02 finish: these are the last bytes. All else zero. label: what the
+// stream is for, UTF-8.
 struct StreamData {
   StreamNumber number = 0;
   std::uint64_t offset = 0;
@@ -73,7 +73,8 @@ inline constexpr std::size_t stream_reset_frame_bytes = frame_header_bytes + 13;
 Decoded<StreamReset> decode_stream_reset(BytesView body);
 void append_stream_reset(const StreamReset& reset, Bytes& batch);
 
-// content STREAM_PACKET: 1B kind | 4B epoch | 4B number | 1B way | frames, each 1B kind | len16 body
+// content STREAM_PACKET: 1B kind | 4B epoch | 4B number | 1B way | frames, each 1B kind | len16
+// body
 //
 // epoch: of the sender's count, random. number: counts packets from 0. way: 0 as a rule; else no
 // acknowledgement came by the ways before, and the one of this should take another, too. A packet
