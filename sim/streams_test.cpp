@@ -91,7 +91,7 @@ class StreamsTest : public ::testing::Test {
   static NodeSpec few_links(std::vector<NodeNumber> bootstrap) {
     NodeSpec spec{.bootstrap = std::move(bootstrap)};
     spec.limits.links_max = 9;
-    spec.limits.links_hard_max = 16;
+    spec.limits.links_hard_max = crowd;
     return spec;
   }
   static void make_crowd(World& in, NodeNumber& first, NodeNumber& last) {
