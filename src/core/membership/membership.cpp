@@ -41,8 +41,10 @@ void Membership::start(TimePoint now, Outbox& out) {
   for (const Address& address : options_.advertise) {
     (address.reach() == Reach::loopback ? local_addresses_ : public_addresses_).push_back(address);
   }
-  if (options_.listen_port && options_.listens_on_loopback) {
-    local_addresses_.push_back({options_.listen_scheme, "127.0.0.1", *options_.listen_port, "/"});
+  if (options_.listens_on_loopback) {
+    for (const ListenPort& each : options_.listening) {
+      local_addresses_.push_back({each.scheme, "127.0.0.1", each.port, "/"});
+    }
   }
   sign_records(now);
   bootstrap_at_ = now;
@@ -115,7 +117,10 @@ void Membership::handle(const LinkMoved& moved) {
 }
 
 void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
-  if (down.dial) dial_ended(*down.dial, down.met, down.reason == CloseReason::duplicate, now, out);
+  if (down.dial) {
+    if (!down.met) tell_of_stranger(*down.dial, down.reason, out);
+    dial_ended(*down.dial, down.met, down.reason == CloseReason::duplicate, now, out);
+  }
   if (!down.last_of) return;
   const LinkedPeer* const peer = table_.find(*down.last_of);
   if (peer == nullptr) return;  // turned away before it was ever let in
@@ -154,6 +159,24 @@ void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
     bootstrap_at_ = now;
     to_bootstrap_.clear();
     out.notify(Problem{Problem::Kind::isolated, {}, {}});
+  }
+}
+
+// Who answers where the application sent us does not speak as we do. Over TCP that shows only now.
+void Membership::tell_of_stranger(DialId dial, CloseReason reason, Outbox& out) const {
+  const auto at = dials_.find(dial);
+  if (at == dials_.end()) return;
+  const bool is_silent =
+      reason == CloseReason::transport_closed || reason == CloseReason::transport_error ||
+      reason == CloseReason::handshake_timeout || reason == CloseReason::protocol_error;
+  if (!is_silent) return;
+  const Dialing& dialing = at->second;
+  if (dialing.purpose == Purpose::bootstrap) {
+    out.notify(Problem{Problem::Kind::bootstrap_failed, dialing.address.to_string(),
+                       std::string{name_of(reason)}});
+  } else if (dialing.purpose == Purpose::asked) {
+    out.notify(Problem{Problem::Kind::dial_failed, dialing.address.to_string(),
+                       std::string{name_of(reason)}});
   }
 }
 
