@@ -143,6 +143,14 @@ class Serving(processes.TestCase):
         self.assertEqual(ended.returncode, 1)
         self.assertIn(f"another process listens on port {port}", ended.stderr.decode())
 
+    def test_a_busy_tcp_port_is_explained(self):
+        first = self.node("first", "--tcp", "0")
+        port = first.urls[1].rsplit(":", 1)[1]
+        ended = run("serve", "--ephemeral", "--host", "127.0.0.1", "--port", "0", "--tcp", port)
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn(f"another process listens on port {port}; choose one with --tcp",
+                      ended.stderr.decode())
+
     def test_a_state_directory_in_use_is_explained(self):
         first = self.node("first")
         ended = run("serve", "--state-dir", first.state_dir, "--host", "127.0.0.1", "--port", "0")
