@@ -229,8 +229,9 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
   if (!channels) return std::move(channels.error());
   channels_ = std::move(*channels);
   checked->webrtc = channels_ != nullptr;
+  LinkSink& sink = *this;
   tcp_ = std::make_unique<TcpTransport>(
-      io_, *this,
+      io_, sink,
       TcpOptions{.dial_timeout = options.dial_timeout,
                  .accept_timeout = options.handshake_timeout,
                  .half_open_max = options.limits.half_open_max,
@@ -506,8 +507,8 @@ void AsioHost::act(Transmit&& action) {
 }
 
 void AsioHost::act(Dial&& action) {
-  for (Transport* each :
-       {static_cast<Transport*>(websocket_.get()), static_cast<Transport*>(tcp_.get())}) {
+  Transport* const transports[] = {websocket_.get(), tcp_.get()};
+  for (Transport* each : transports) {
     if (each->can_dial(action.address)) return each->dial(action.address, action.dial);
   }
   asio::post(io_, [this, dial = action.dial] {

@@ -118,7 +118,13 @@ void Membership::handle(const LinkMoved& moved) {
 
 void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
   if (down.dial) {
-    if (!down.met) tell_of_stranger(*down.dial, down.reason, out);
+    // Over TCP it shows only now that who listens there does not speak as we do.
+    const auto at = dials_.find(*down.dial);
+    const bool is_stranger = !down.met && (down.reason == CloseReason::transport_closed ||
+                                           down.reason == CloseReason::transport_error ||
+                                           down.reason == CloseReason::handshake_timeout ||
+                                           down.reason == CloseReason::protocol_error);
+    if (is_stranger && at != dials_.end()) complain_of(at->second, name_of(down.reason), out);
     dial_ended(*down.dial, down.met, down.reason == CloseReason::duplicate, now, out);
   }
   if (!down.last_of) return;
@@ -162,22 +168,12 @@ void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
   }
 }
 
-// Who answers where the application sent us does not speak as we do. Over TCP that shows only now.
-void Membership::tell_of_stranger(DialId dial, CloseReason reason, Outbox& out) const {
-  const auto at = dials_.find(dial);
-  if (at == dials_.end()) return;
-  const bool is_silent =
-      reason == CloseReason::transport_closed || reason == CloseReason::transport_error ||
-      reason == CloseReason::handshake_timeout || reason == CloseReason::protocol_error;
-  if (!is_silent) return;
-  const Dialing& dialing = at->second;
-  if (dialing.purpose == Purpose::bootstrap) {
-    out.notify(Problem{Problem::Kind::bootstrap_failed, dialing.address.to_string(),
-                       std::string{name_of(reason)}});
-  } else if (dialing.purpose == Purpose::asked) {
-    out.notify(Problem{Problem::Kind::dial_failed, dialing.address.to_string(),
-                       std::string{name_of(reason)}});
-  }
+// Who named an address learns why no link came of it.
+void Membership::complain_of(const Dialing& dialing, std::string_view why, Outbox& out) {
+  const bool is_bootstrap = dialing.purpose == Purpose::bootstrap;
+  if (!is_bootstrap && dialing.purpose != Purpose::asked) return;
+  out.notify(Problem{is_bootstrap ? Problem::Kind::bootstrap_failed : Problem::Kind::dial_failed,
+                     dialing.address.to_string(), std::string{why}});
 }
 
 void Membership::dial_failed(DialId dial, DialError error, TimePoint now, Outbox& out) {
@@ -195,13 +191,8 @@ void Membership::dial_failed(DialId dial, DialError error, TimePoint now, Outbox
   // Somebody answers there, but not the node: it is gone, and no channel leads to it. Who asks for
   // it has this tried, too.
   if (error == DialError::refused && !is_asked_for(failed.expected)) failed.may_signal = false;
-  if (failed.purpose == Purpose::bootstrap) {
-    out.notify(Problem{Problem::Kind::bootstrap_failed, failed.address.to_string(),
-                       std::string{name_of(error)}});
-  } else if (failed.purpose == Purpose::asked) {
-    out.notify(Problem{Problem::Kind::dial_failed, failed.address.to_string(),
-                       std::string{name_of(error)}});
-  } else if (failed.by_signal && is_asked_for(failed.expected)) {
+  complain_of(failed, name_of(error), out);
+  if (failed.by_signal && is_asked_for(failed.expected)) {
     out.notify(
         Problem{Problem::Kind::dial_failed, failed.expected.to_hex(), std::string{name_of(error)}});
   }

@@ -201,7 +201,7 @@ class Membership {
   DialId dial(Dialing dialing, Outbox& out);
   void dial_next(Dialing dialing, Outbox& out);
   bool offers_channels() const;
-  void tell_of_stranger(DialId dial, CloseReason reason, Outbox& out) const;
+  static void complain_of(const Dialing& dialing, std::string_view why, Outbox& out);
   void dial_ended(DialId dial, std::optional<NodeId> met, bool dialed_well, TimePoint now,
                   Outbox& out);
   void bootstrap(TimePoint now, Outbox& out);

@@ -244,6 +244,28 @@ TEST_F(MembershipBootstrap, FewAreDialedAtATimeAndEachOnceARound) {
   EXPECT_EQ(problems.front().detail, "timed_out");
 }
 
+TEST_F(MembershipBootstrap, IsToldOfThoseWhoListenAndAreNoNodes) {
+  start({.bootstrap = {address("tcp://10.0.0.1:80")}});
+  const auto ends = [&](std::optional<NodeId> met, CloseReason reason) {
+    run_for(2min);
+    membership->handle(LinkDown{.link = LinkId{77},
+                                .dial = dials.back().dial,
+                                .last_of = {},
+                                .met = met,
+                                .reason = reason},
+                       now, out);
+    settle();
+  };
+  ends({}, CloseReason::protocol_error);
+  ASSERT_THAT(problems, SizeIs(1));
+  EXPECT_EQ(problems[0].kind, Problem::Kind::bootstrap_failed);
+  EXPECT_EQ(problems[0].where, "tcp://10.0.0.1:80");
+  EXPECT_EQ(problems[0].detail, "protocol_error");
+  ends({}, CloseReason::wrong_network);  // which is told as what it is
+  ends(somebody().id, CloseReason::transport_closed);
+  EXPECT_THAT(problems, SizeIs(1));
+}
+
 TEST_F(MembershipBootstrap, RoundsGoOnForEverWithGrowingPauses) {
   start({.bootstrap = {address("ws://10.0.0.1:80")}});
   run_for(1h, true);
