@@ -162,7 +162,7 @@ class Serving(processes.TestCase):
     def test_the_ready_line_is_exactly_this(self):
         node = self.node("node")
         ready = json.loads(node.out.all()[0])
-        self.assertEqual(list(ready), ["ready", "url", "id"])
+        self.assertEqual(list(ready), ["ready", "url", "urls", "id"])
         self.assertRegex(ready["url"], r"^ws://127\.0\.0\.1:\d+$")
         self.assertRegex(ready["id"], "^[0-9a-f]{40}$")
 

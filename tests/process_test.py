@@ -266,9 +266,8 @@ class Doors(processes.TestCase):
 
         both.kill()
         self.all_reach_all([tcp, web])
-        both = self.node("both", "--tcp", str(port))
-        self.eventually("found again by its old port or by its cache",
-                        lambda: {tcp.id, web.id} <= both.peers())
+        both = self.node("both", "--tcp", str(port), bootstrap=[tcp.url])
+        self.eventually("linked to both again", lambda: {tcp.id, web.id} <= both.peers())
         self.all_reach_all([both, tcp, web])
 
     def all_reach_all(self, nodes):

@@ -26,7 +26,7 @@ constexpr std::uint16_t port_usual = 8000;
 
 void add_to(Command& command, ServeArguments& arguments) {
   NodeOptions& node = arguments.server.node;
-  command.port(arguments.port, "The TCP port to listen on; 0 picks a free one")
+  command.port(arguments.port, "The port to listen on for WebSockets; 0 picks a free one")
       ->default_str("8000");
   command.flag("--no-port", arguments.no_port,
                "No WebSocket port. Without --tcp: linked by what this node dials, and by data "
