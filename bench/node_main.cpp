@@ -48,14 +48,21 @@ Json ready(const Node& node) {
   return {{"ready", true}, {"id", node.id().to_hex()}, {"url", node.url()}};
 }
 
-void run_relay() {
-  const Node node = start({.port = 0});
+/// On any port, for WebSockets or for TCP.
+void listen(NodeOptions& options, bool over_tcp) {
+  (over_tcp ? options.tcp_port : options.port) = 0;
+}
+
+void run_relay(bool over_tcp) {
+  NodeOptions options;
+  listen(options, over_tcp);
+  const Node node = start(std::move(options));
   say(ready(node));
   obey_commands([&](const Json&) { return cost_of(node); }, [] {});
 }
 
 /// Sends to one peer, and answers whoever sends.
-void run_end(std::vector<std::string> bootstrap, bool listens) {
+void run_end(std::vector<std::string> bootstrap, bool listens, bool over_tcp) {
   std::optional<NodeId> peer;  // set before the first message leaves
   std::atomic<int> hops = 0;
   std::atomic<Node*> own = nullptr;
@@ -69,7 +76,7 @@ void run_end(std::vector<std::string> bootstrap, bool listens) {
     end.received(message.payload.bytes);
   };
   NodeOptions options{.bootstrap = std::move(bootstrap)};
-  if (listens) options.port = 0;
+  if (listens) listen(options, over_tcp);
   Node node = start(std::move(options), std::move(events));
   own = &node;
   say(ready(node));
@@ -133,16 +140,18 @@ int main(int argc, char** argv) {
   CLI::App app{"A process of the bench; bench/run starts it and says what to do."};
   std::vector<std::string> bootstrap;
   bool listens = false;
+  bool over_tcp = false;
   auto* const relay = app.add_subcommand("relay", "listen and pass on");
   auto* const end = app.add_subcommand("end", "send, and answer");
   end->add_option("--bootstrap", bootstrap);
   end->add_flag("--listen", listens);
+  for (auto* const each : {relay, end}) each->add_flag("--tcp", over_tcp, "listen for tcp://");
   auto* const leaves = app.add_subcommand("leaves", "many idle links");
   leaves->add_option("--bootstrap", bootstrap)->required();
   app.require_subcommand(1);
   CLI11_PARSE(app, argc, argv);
 
-  if (*relay) run_relay();
-  if (*end) run_end(bootstrap, listens);
+  if (*relay) run_relay(over_tcp);
+  if (*end) run_end(bootstrap, listens, over_tcp);
   if (*leaves) run_leaves(bootstrap.front());
 }

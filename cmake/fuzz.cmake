@@ -29,6 +29,11 @@ foreach(source IN LISTS fuzz_sources)
       ${PROJECT_SOURCE_DIR}/src/transport/webrtc/sdp.cpp)
     target_link_libraries(fuzz_sdp PRIVATE fmt::fmt)
   endif()
+  if(name STREQUAL "tcp")
+    target_sources(fuzz_tcp PRIVATE ${PROJECT_SOURCE_DIR}/src/transport/read_buffers.cpp
+      ${PROJECT_SOURCE_DIR}/src/transport/tcp/deframer.cpp
+      ${PROJECT_SOURCE_DIR}/src/transport/tcp/opening.cpp)
+  endif()
   if(name STREQUAL "sctp")
     target_link_libraries(fuzz_sctp PRIVATE room_webrtc room_transport)
   endif()

@@ -77,7 +77,8 @@ class World {
                         .relay_bytes_per_second = 1 << 16,
                         .relay_frames_per_second = 50};
       if ((shape >> node & 1) != 0) {
-        options.listen_port = 80;
+        options.listening = {{Scheme::ws, 80}};
+        if ((shape >> 7 & 1) != 0) options.listening.push_back({Scheme::tcp, 81});
         if ((shape >> 2 & 1) != 0) options.advertise = {address_of(node)};
         options.listens_on_loopback = (shape >> 3 & 1) != 0;
       }

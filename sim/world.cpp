@@ -225,7 +225,7 @@ void World::start(NodeNumber number, const NodeSpec& spec) {
   for (const NodeNumber other : spec.bootstrap)
     options.bootstrap.push_back(*Address::parse(url(other)));
   if (spec.listens) {
-    options.listen_port = port;
+    options.listening = {{Scheme::ws, port}};
     options.advertise.push_back(*Address::parse(url(number)));
   }
   options.cached_contacts = spec.cached_contacts;

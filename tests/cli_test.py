@@ -143,6 +143,14 @@ class Serving(processes.TestCase):
         self.assertEqual(ended.returncode, 1)
         self.assertIn(f"another process listens on port {port}", ended.stderr.decode())
 
+    def test_a_busy_tcp_port_is_explained(self):
+        first = self.node("first", "--tcp", "0")
+        port = first.urls[1].rsplit(":", 1)[1]
+        ended = run("serve", "--ephemeral", "--host", "127.0.0.1", "--port", "0", "--tcp", port)
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn(f"another process listens on port {port}; choose one with --tcp",
+                      ended.stderr.decode())
+
     def test_a_state_directory_in_use_is_explained(self):
         first = self.node("first")
         ended = run("serve", "--state-dir", first.state_dir, "--host", "127.0.0.1", "--port", "0")
@@ -154,7 +162,7 @@ class Serving(processes.TestCase):
     def test_the_ready_line_is_exactly_this(self):
         node = self.node("node")
         ready = json.loads(node.out.all()[0])
-        self.assertEqual(list(ready), ["ready", "url", "id"])
+        self.assertEqual(list(ready), ["ready", "url", "urls", "id"])
         self.assertRegex(ready["url"], r"^ws://127\.0\.0\.1:\d+$")
         self.assertRegex(ready["id"], "^[0-9a-f]{40}$")
 

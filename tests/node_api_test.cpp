@@ -42,6 +42,14 @@ NodeOptions guest(std::vector<std::string> bootstrap) {
   return options;
 }
 
+/// Listens for TCP alone, or for WebSockets, too.
+NodeOptions listening_on_tcp(std::vector<std::string> bootstrap = {}, bool also_websocket = false) {
+  NodeOptions options = listening(std::move(bootstrap));
+  options.tcp_port = 0;
+  if (!also_websocket) options.port.reset();
+  return options;
+}
+
 /// Nobody can dial it, but it makes data channels.
 NodeOptions behind_a_nat(std::vector<std::string> bootstrap) {
   NodeOptions options;
@@ -287,7 +295,7 @@ TEST(NodeApi, DialsAnAddress) {
   ASSERT_TRUE(bob->connect(alice->url()));
   EXPECT_TRUE(bob.until_linked(alice.id()));
   EXPECT_EQ(bob->connect("http://example.org").error(), Error::address_invalid);
-  EXPECT_EQ(bob->connect("tcp://127.0.0.1:1").error(), Error::address_invalid);
+  EXPECT_EQ(bob->connect("tcp://127.0.0.1").error(), Error::address_invalid) << "no port";
 }
 
 TEST(NodeApi, SaysWhyADialFailed) {
@@ -336,6 +344,66 @@ TEST(NodeApi, LinksOverTls) {
   EXPECT_THAT(wary.problems[0].detail, HasSubstr("not trusted"));
 }
 
+TEST(NodeApi, LinksOverTcp) {
+  TestNode alice{listening_on_tcp()};
+  TestNode bob{guest({alice->url()})};
+  ASSERT_TRUE(bob.until_joined());
+  EXPECT_EQ(bob->peers().at(0).address, alice->url());
+  Bytes bytes(limits::payload_bytes_max);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 7);
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(bob.send_and_wait(alice.id(), Payload::of_bytes(bytes)).delivered());
+  }
+  ASSERT_TRUE(alice.until([&] { return alice.messages.size() == 20; }));
+  EXPECT_TRUE(std::ranges::all_of(
+      alice.messages, [&](const Message& each) { return each.payload.bytes == bytes; }));
+  EXPECT_TRUE(alice.send_and_wait(bob.id(), Payload::of_text("back")).delivered());
+}
+
+TEST(NodeApi, JoinsThoseOverTcpWithThoseOverWebSocket) {
+  TestNode both{listening_on_tcp({}, true)};
+  ASSERT_THAT(both->urls(), SizeIs(2));
+  TestNode tcp{listening_on_tcp({both->urls()[1]})};
+  TestNode websocket{listening({both->urls()[0]})};
+  ASSERT_TRUE(tcp.until_joined());
+  ASSERT_TRUE(websocket.until_joined());
+  for (TestNode* from : {&both, &tcp, &websocket}) {
+    for (TestNode* to : {&both, &tcp, &websocket}) {
+      if (from == to) continue;
+      EXPECT_TRUE(from->send_and_wait(to->id(), Payload::of_text("hello")).delivered());
+    }
+  }
+  // Each record says how its node is dialed, and whoever listens for one dials the other, too.
+  const Result<Peer> direct = tcp.connect_and_wait(websocket.id());
+  EXPECT_TRUE(direct) << describe(direct.error());
+}
+
+TEST(NodeApi, SaysThatWhoListensOverTcpIsNoNode) {
+  TestNode alice{listening()};
+  TestNode bob{guest({"tcp://127.0.0.1:" + std::to_string(alice->port())})};
+  ASSERT_TRUE(bob.until([&] { return !bob.problems.empty(); }));
+  EXPECT_EQ(bob.problems[0].kind, Problem::Kind::bootstrap_failed);
+  TestNode carol{listening_on_tcp()};
+  TestNode dave{guest({"ws://127.0.0.1:" + std::to_string(carol->tcp_port())})};
+  ASSERT_TRUE(dave.until([&] { return !dave.problems.empty(); }));
+  EXPECT_EQ(dave.problems[0].kind, Problem::Kind::bootstrap_failed);
+  EXPECT_TRUE(eventually([&] {
+    return carol->stats().closed[static_cast<std::size_t>(CloseReason::protocol_error)] > 0;
+  }));
+}
+
+TEST(NodeApi, SaysWhichPortsItCannotHave) {
+  TestNode alice{listening_on_tcp()};
+  NodeOptions taken = listening_on_tcp();
+  taken.tcp_port = alice->tcp_port();
+  const StartError error = error_of(taken);
+  EXPECT_EQ(error.error, Error::address_in_use);
+  EXPECT_THAT(error.detail, HasSubstr(std::to_string(alice->tcp_port())));
+  NodeOptions twice = listening_on_tcp();
+  twice.port = twice.tcp_port = 4711;
+  EXPECT_EQ(error_of(twice).error, Error::invalid_argument);
+}
+
 TEST(NodeApi, KnowsItsAddress) {
   TestNode alice{listening()};
   EXPECT_GT(alice->port(), 0);
@@ -347,6 +415,9 @@ TEST(NodeApi, KnowsItsAddress) {
   TestNode carol{guest({})};
   EXPECT_EQ(carol->port(), 0);
   EXPECT_EQ(carol->url(), "");
+  TestNode dave{listening_on_tcp()};
+  EXPECT_EQ(dave->port(), 0);
+  EXPECT_EQ(dave->url(), "tcp://127.0.0.1:" + std::to_string(dave->tcp_port()));
 }
 
 // ---- The end --------------------------------------------------------------------------------

@@ -249,6 +249,34 @@ class Doors(processes.TestCase):
         self.assertEqual(sent.returncode, 0, sent.stderr)
         self.assertEqual(listener.event(lambda line: "from" in line)["msg"], "by six")
 
+    def test_nodes_over_tcp_over_websocket_and_over_both_are_one_network(self):
+        port = processes.free_port()
+        both = self.node("both", "--tcp", str(port))
+        self.assertEqual(both.urls[1], f"tcp://127.0.0.1:{port}")
+        tcp = self.node("tcp", "--tcp", "0", "--host", "127.0.0.1", port=None,
+                        bootstrap=[both.urls[1]])
+        self.assertRegex(tcp.url, r"^tcp://127\.0\.0\.1:\d+$")
+        web = self.node("web", bootstrap=[both.url])
+        self.all_reach_all([both, tcp, web])
+        shown = run("peers", "--state-dir", tcp.state_dir).stdout.decode()
+        self.assertIn("tcp://127.0.0.1:", shown)
+        status = run("status", "--state-dir", both.state_dir).stdout.decode()
+        for url in both.urls:
+            self.assertIn(url, status)
+
+        both.kill()
+        self.all_reach_all([tcp, web])
+        both = self.node("both", "--tcp", str(port), bootstrap=[tcp.url])
+        self.eventually("linked to both again", lambda: {tcp.id, web.id} <= both.peers())
+        self.all_reach_all([both, tcp, web])
+
+    def all_reach_all(self, nodes):
+        for sender in nodes:
+            others = [node for node in nodes if node is not sender]
+            for node in others:
+                self.eventually("delivered", lambda s=sender, n=node: s.ask(
+                    {"cmd": "send", "to": n.id, "text": "hello"})[0]["outcome"] == "delivered")
+
     def ask(self, relay, *headers):
         """The status line that an HTTP request gets."""
         host, port = relay.url.removeprefix("ws://").split(":")

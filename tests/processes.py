@@ -122,7 +122,7 @@ class Node(Process):
 
     def wait_until_ready(self):
         ready = self.event(lambda event: event.get("ready"))
-        self.id, self.url = ready["id"], ready["url"]
+        self.id, self.url, self.urls = ready["id"], ready["url"], ready["urls"]
         return self
 
     def ask(self, *requests, timeout=PATIENCE):

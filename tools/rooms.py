@@ -211,8 +211,8 @@ def check_own_include(file, room, target, plan):
         return ("testing.hpp is for tests",
                 "Tests may include anything; through it, what is shipped would.")
     if is_private_boost_header(target):
-        if target_room != room or not (file.endswith(".cpp") or file.endswith("_impl.hpp")):
-            return ("an _impl.hpp is included only by .cpp and _impl.hpp files of its own room",
+        if not is_within(room, target_room) or not (file.endswith(".cpp") or file.endswith("_impl.hpp")):
+            return ("an _impl.hpp is included only by .cpp and _impl.hpp files of its own room or of one inside it",
                     "It shows Boost; whoever includes it compiles as slowly as Beast does.")
     if family:
         return None

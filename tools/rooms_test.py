@@ -115,6 +115,10 @@ class RoomsTest(unittest.TestCase):
         include = '#include "transport/websocket/socket_impl.hpp"\n'
         self.assert_fine("src/transport/websocket/a.cpp", include)
         self.assert_broken("src/transport/websocket/a.hpp", include, "_impl.hpp is included only")
+        self.assert_broken("src/transport/a.cpp", include, "_impl.hpp is included only")
+        above = '#include "transport/socket_impl.hpp"\n'
+        self.assert_fine("src/transport/websocket/a.cpp", above)
+        self.assert_broken("src/runtime/a.cpp", above, "_impl.hpp is included only")
         self.assert_broken("src/runtime/a.cpp", include, "_impl.hpp is included only")
 
     def test_hosts_see_the_engine_and_not_behind_it(self):

@@ -117,16 +117,17 @@ CLI::Option* Command::number(const std::string& name, std::uint64_t& value, std:
   return app_.add_option_function<std::string>(name, read, help)->type_name("N");
 }
 
-CLI::Option* Command::port(std::optional<std::uint16_t>& value, const std::string& help) {
-  const auto read = [&value](const std::string& text) {
+CLI::Option* Command::port(std::optional<std::uint16_t>& value, const std::string& help,
+                           const std::string& names) {
+  const auto read = [&value, name = names.substr(0, names.find(','))](const std::string& text) {
     unsigned number = 0;
     const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
     if (!digits || !CLI::detail::lexical_cast(text, number) || number > 65'535) {
-      throw CLI::ValidationError("--port", fmt::format("'{}' is no port: 0 to 65535", text));
+      throw CLI::ValidationError(name, fmt::format("'{}' is no port: 0 to 65535", text));
     }
     value = static_cast<std::uint16_t>(number);
   };
-  return app_.add_option_function<std::string>("--port,-p", read, help)->type_name("PORT");
+  return app_.add_option_function<std::string>(names, read, help)->type_name("PORT");
 }
 
 CLI::Option* Command::id(NodeId& value, const std::string& help) {

@@ -54,7 +54,8 @@ class Command {
   CLI::Option* time(const std::string& name, Duration& value, const std::string& help);
   CLI::Option* number(const std::string& name, std::uint64_t& value, std::uint64_t smallest,
                       std::uint64_t largest, const std::string& help);
-  CLI::Option* port(std::optional<std::uint16_t>& value, const std::string& help);
+  CLI::Option* port(std::optional<std::uint16_t>& value, const std::string& help,
+                    const std::string& names = "--port,-p");
   /// The positional ID.
   CLI::Option* id(NodeId& value, const std::string& help);
 

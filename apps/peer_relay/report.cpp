@@ -50,8 +50,10 @@ std::string facts_text(const Json& answer) {
     if (!value.empty()) facts.add({"", name, escaped(value)});
   };
   add("url", text_in(answer, "url"));
-  for (const Json& url : list_in(answer, "advertise")) {
-    if (url.is_string()) add("", url.get<std::string>());
+  for (const char* list : {"urls", "advertise"}) {
+    for (const Json& url : list_in(answer, list)) {
+      if (url.is_string() && url != text_in(answer, "url")) add("", url.get<std::string>());
+    }
   }
   add("network", text_in(answer, "network"));
   add("state", home_shortened(text_in(answer, "state_dir")));

@@ -26,10 +26,15 @@ constexpr std::uint16_t port_usual = 8000;
 
 void add_to(Command& command, ServeArguments& arguments) {
   NodeOptions& node = arguments.server.node;
-  command.port(arguments.port, "The TCP port to listen on; 0 picks a free one")
+  command.port(arguments.port, "The port to listen on for WebSockets; 0 picks a free one")
       ->default_str("8000");
   command.flag("--no-port", arguments.no_port,
-               "Listen nowhere: linked by what this node dials, and by data channels");
+               "No WebSocket port. Without --tcp: linked by what this node dials, and by data "
+               "channels");
+  command.port(
+      node.tcp_port,
+      "Take links over TCP itself on this port, too (0: any): cheaper, and not for browsers",
+      "--tcp");
   command.text("--host", node.host, "ADDR", "The address to bind; :: is every interface, IPv4 too")
       ->capture_default_str();
   command.texts("--bootstrap,-b", node.bootstrap, "URL",
@@ -99,6 +104,7 @@ int serve(Arguments arguments) {
   peer-relay serve --port 0 --bootstrap ws://192.0.2.7:8000 --ephemeral
   peer-relay serve --port 443 --tls-cert chain.pem --tls-key key.pem \
       --advertise wss://relay.example.org
+  peer-relay serve --tcp 8001 --bootstrap tcp://192.0.2.7:8001
   peer-relay serve --no-port --bootstrap wss://relay.example.org \
       --stun stun.example.org:3478
   peer-relay serve --json --config /etc/peer-relay.toml

@@ -123,7 +123,10 @@ NodeEvents Server::events() {
 
 void Server::announce() {
   if (options_.json) {
-    output_.line(line_of({{"ready", true}, {"url", node_->url()}, {"id", node_->id().to_hex()}}));
+    output_.line(line_of({{"ready", true},
+                          {"url", node_->url()},
+                          {"urls", node_->urls()},
+                          {"id", node_->id().to_hex()}}));
   } else {
     print(welcome(*node_, options_, wants_colors(STDOUT_FILENO)));
   }
@@ -251,6 +254,7 @@ Json Server::status() const {
   return {
       {"id", node_->id().to_hex()},
       {"url", node_->url()},
+      {"urls", node_->urls()},
       {"advertise", options_.node.advertise},
       {"network", options_.node.network},
       {"version", version()},

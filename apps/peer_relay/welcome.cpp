@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <ifaddrs.h>
@@ -18,7 +19,7 @@ namespace peer_relay::app {
 namespace {
 
 /// Beyond these the block is no longer short.
-constexpr std::size_t urls_max = 4;
+constexpr std::size_t urls_max = 6;
 
 std::string numeric(const sockaddr* address) {
   const bool is_v4 = address->sa_family == AF_INET;
@@ -47,12 +48,18 @@ std::vector<std::string> interface_hosts() {
 /// What others may dial: what we are told to advertise, else what seems likely.
 std::vector<std::string> urls_of(const Node& node, const NodeOptions& options) {
   std::vector<std::string> urls = options.advertise;
-  if (!node.url().empty()) urls.push_back(node.url());
+  std::ranges::copy(node.urls(), std::back_inserter(urls));
   const bool everywhere = options.host == "::" || options.host == "0.0.0.0";
-  if (options.advertise.empty() && everywhere && !options.tls) {
+  if (options.advertise.empty() && everywhere) {
     for (const std::string& host : interface_hosts()) {
       if (options.host == "0.0.0.0" && host.find(':') != std::string::npos) continue;
-      urls.push_back(Address{Scheme::ws, host, node.port(), "/"}.to_string());
+      // A certificate is for a name that we don't know.
+      if (node.port() > 0 && !options.tls) {
+        urls.push_back(Address{Scheme::ws, host, node.port(), "/"}.to_string());
+      }
+      if (node.tcp_port() > 0) {
+        urls.push_back(Address{Scheme::tcp, host, node.tcp_port(), "/"}.to_string());
+      }
     }
   }
   if (urls.size() > urls_max) urls.resize(urls_max);
@@ -116,11 +123,14 @@ std::string explanation(const StartError& error, const NodeOptions& options) {
           "or none at all:\n"
           "  peer-relay serve --ephemeral --port 0",
           escaped(home_shortened(options.state_dir)));
-    case Error::address_in_use:
+    case Error::address_in_use: {
+      // Of the two that there may be, the detail names the one.
+      const auto tcp_port = options.tcp_port.value_or(0);
+      const bool is_tcp = error.detail.contains(fmt::format(" port {}:", tcp_port));
       return fmt::format(
-          "another process listens on port {}; choose one with --port, or any free "
-          "one with --port 0",
-          options.port.value_or(0));
+          "another process listens on port {0}; choose one with {1}, or any free one with {1} 0",
+          is_tcp ? tcp_port : options.port.value_or(0), is_tcp ? "--tcp" : "--port");
+    }
     default:
       return detail;
   }

@@ -18,6 +18,11 @@ std::string dial_sentence(const std::string& detail) {
   if (detail == name_of(DialError::timed_out)) return "no answer in time";
   if (detail == name_of(DialError::name_unknown)) return "no such name";
   if (detail == name_of(DialError::upgrade_refused)) return "no node there, but a web server";
+  if (detail == name_of(CloseReason::transport_closed) ||
+      detail == name_of(CloseReason::protocol_error)) {
+    return "who listens there is no node, or has no room";
+  }
+  if (detail == name_of(CloseReason::handshake_timeout)) return "who listens there says nothing";
   const bool is_name = detail.find(' ') == std::string::npos;
   return detail.empty() ? "no link" : escaped(is_name ? in_words(detail) : detail, 200);
 }

@@ -40,6 +40,13 @@ struct Address {
   Reach reach() const;
 };
 
+/// A port that is listened on, and how it is spoken to there.
+struct ListenPort {
+  Scheme scheme = Scheme::ws;
+  std::uint16_t port = 0;
+  auto operator<=>(const ListenPort&) const = default;
+};
+
 /// Whether this is an IPv4 address, or an IPv6 one without brackets and zone.
 bool is_ip_address(std::string_view host);
 

@@ -56,11 +56,13 @@ struct WebRtc {
 bool has_webrtc();
 
 struct NodeOptions {
-  /// Listens on this TCP port; 0 picks a free one, nothing means: do not listen.
+  /// Listens on this port for WebSockets (ws://); 0 picks a free one, nothing means: do not listen.
   std::optional<std::uint16_t> port = {};
+  /// The same for links over TCP itself (tcp://), which cost less and which browsers can't make.
+  std::optional<std::uint16_t> tcp_port = {};
   /// The address to bind: an IPv4 or IPv6 literal. "::" is every interface, IPv4 included.
   std::string host = "::";
-  /// ws:// and wss:// URLs of nodes to join by; tried for ever, in random order.
+  /// ws://, wss:// and tcp:// URLs of nodes to join by; tried for ever, in random order.
   std::vector<std::string> bootstrap = {};
   /// URLs under which others can dial this node; none: found out by what peers see.
   std::vector<std::string> advertise = {};
@@ -130,10 +132,15 @@ class Node {
   ~Node();
 
   const NodeId& id() const;
-  /// The port that is listened on, or 0.
+  /// The port that is listened on for WebSockets, or 0.
   std::uint16_t port() const;
-  /// Where this machine can reach the node, as "ws://127.0.0.1:8000"; empty without a port.
+  /// And for TCP.
+  std::uint16_t tcp_port() const;
+  /// Where this machine can reach the node, as "ws://127.0.0.1:8000", or "tcp://..." if that is all
+  /// there is; empty without a port.
   std::string url() const;
+  /// One for each port.
+  std::vector<std::string> urls() const;
 
   /// Best effort: unordered, at most once, no word of its fate. An error is this node's own.
   Result<void> send(const NodeId& to, Payload payload);

@@ -20,7 +20,7 @@ enum class Error : std::uint8_t {
   key_invalid,          ///< an identity that is not an Ed25519 private key
   file_unreadable,      ///< a file of the options is missing or may not be read
   file_unwritable,      ///< a file of the options may not be written
-  address_invalid,      ///< an address that is not ws://host:port or wss://host:port
+  address_invalid,      ///< an address that is not ws://, wss:// or tcp://host:port
   address_in_use,       ///< another process listens on that port
   address_unavailable,  ///< no interface of this machine has that address, or the port is not
                         ///< allowed

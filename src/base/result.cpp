@@ -29,7 +29,7 @@ std::string_view describe(Error error) {
     case file_unwritable:
       return "the file may not be written";
     case address_invalid:
-      return "the address is not of the form ws://host:port or wss://host:port";
+      return "the address is not of the form ws://host:port, wss://host:port or tcp://host:port";
     case address_in_use:
       return "another process listens on that port";
     case address_unavailable:

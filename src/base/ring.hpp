@@ -37,6 +37,12 @@ class Ring {
     return slots_[first_];
   }
 
+  /// The first is number 0.
+  T& operator[](std::size_t index) {
+    PEER_RELAY_ASSERT(index < count_);
+    return slots_[(first_ + index) & (slots_.size() - 1)];
+  }
+
   T& back() {
     PEER_RELAY_ASSERT(count_ > 0);
     return slots_[(first_ + count_ - 1) & (slots_.size() - 1)];

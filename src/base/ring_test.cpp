@@ -39,6 +39,7 @@ TEST(Ring, BehavesAsADequeWhateverIsDone) {
       model.pop_front();
     }
     ASSERT_EQ(ring.size(), model.size());
+    for (std::size_t at = 0; at < model.size(); ++at) ASSERT_EQ(ring[at], model[at]);
   }
 }
 
@@ -59,6 +60,7 @@ TEST(RingDeathTest, HasNothingToGiveWhenEmpty) {
   Ring<int> ring;
   EXPECT_DEATH(ring.pop(), "count_ > 0");
   EXPECT_DEATH(ring.front(), "count_ > 0");
+  EXPECT_DEATH(ring[0], "index < count_");
 }
 
 }  // namespace

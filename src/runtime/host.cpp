@@ -26,6 +26,7 @@
 #include "runtime/options.hpp"
 #include "runtime/state_dir.hpp"
 #include "sodium/key_file.hpp"
+#include "transport/tcp/tcp_transport.hpp"
 #include "transport/websocket/websocket_transport.hpp"
 
 namespace peer_relay {
@@ -101,6 +102,7 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   }
 
   std::optional<StartError> open(NodeOptions options);
+  std::optional<StartError> listen(const NodeOptions& options, EngineOptions& engine_options);
   std::optional<StartError> open_state(const NodeOptions& options, EngineOptions& engine_options);
   Result<Identity, StartError> identity(const NodeOptions& options);
   TimePoint now() const;
@@ -150,6 +152,7 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   Clock::time_point started_ = Clock::now();
   std::unique_ptr<StateDir> state_;
   std::unique_ptr<WebSocketTransport> websocket_;
+  std::unique_ptr<TcpTransport> tcp_;
   std::unique_ptr<DataChannels> channels_;                   // null without
   std::unordered_map<LinkId, std::unique_ptr<Link>> links_;  // bounded by the engine
   std::uint64_t last_link_ = 0;
@@ -226,13 +229,14 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
   if (!channels) return std::move(channels.error());
   channels_ = std::move(*channels);
   checked->webrtc = channels_ != nullptr;
-  if (options.port) {
-    const auto port = websocket_->listen(options.host, *options.port);
-    if (!port) return port.error();
-    port_ = *port;
-    url_ = local_url(checked->listen_scheme, options.host, port_);
-    checked->listen_port = port_;
-  }
+  LinkSink& sink = *this;
+  tcp_ = std::make_unique<TcpTransport>(
+      io_, sink,
+      TcpOptions{.dial_timeout = options.dial_timeout,
+                 .accept_timeout = options.handshake_timeout,
+                 .half_open_max = options.limits.half_open_max,
+                 .half_open_per_host_max = options.limits.half_open_per_host_max});
+  if (auto error = listen(options, *checked)) return error;
 
   const auto unix_time = std::chrono::system_clock::now().time_since_epoch();
   checked->unix_ms_at_zero =
@@ -244,6 +248,24 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
   cache_version_ = engine_->peer_cache_version();
   engine_->start(now());  // what it wishes for is granted by run()
   return std::nullopt;
+}
+
+std::optional<StartError> AsioHost::listen(const NodeOptions& options,
+                                           EngineOptions& engine_options) {
+  const auto on = [&](auto& transport, std::optional<std::uint16_t> wanted, Scheme scheme,
+                      std::uint16_t& port) -> std::optional<StartError> {
+    if (!wanted) return std::nullopt;
+    const auto found = transport.listen(options.host, *wanted);
+    if (!found) return found.error();
+    port = *found;
+    urls_.push_back(local_url(scheme, options.host, port));
+    engine_options.listening.push_back({scheme, port});
+    return std::nullopt;
+  };
+  if (auto error = on(*websocket_, options.port, options.tls ? Scheme::wss : Scheme::ws, port_)) {
+    return error;
+  }
+  return on(*tcp_, options.tcp_port, Scheme::tcp, tcp_port_);
 }
 
 std::optional<StartError> AsioHost::open_state(const NodeOptions& options,
@@ -279,6 +301,7 @@ AsioHost::~AsioHost() {
   // The links before their transport, and all of them before the io_context.
   links_.clear();
   websocket_.reset();
+  tcp_.reset();
   channels_.reset();
 }
 
@@ -484,7 +507,10 @@ void AsioHost::act(Transmit&& action) {
 }
 
 void AsioHost::act(Dial&& action) {
-  if (websocket_->can_dial(action.address)) return websocket_->dial(action.address, action.dial);
+  Transport* const transports[] = {websocket_.get(), tcp_.get()};
+  for (Transport* each : transports) {
+    if (each->can_dial(action.address)) return each->dial(action.address, action.dial);
+  }
   asio::post(io_, [this, dial = action.dial] {
     if (engine_) dial_failed(dial, DialError::unsupported, "no transport for such an address");
   });
@@ -675,6 +701,7 @@ void AsioHost::finish() {
   cache_timer_.cancel();
   links_.clear();
   websocket_.reset();
+  tcp_.reset();
   channels_.reset();
   if (state_) {
     cache_writer_ = {};

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "peer_relay/node.hpp"
 #include "runtime/mailbox.hpp"
@@ -26,14 +27,15 @@ struct Ear {
 
 class Host {
  public:
-  /// Checks the options, reads key and cache, binds the port.
+  /// Checks the options, reads key and cache, binds the ports.
   static Result<std::unique_ptr<Host>, StartError> make(NodeOptions options, NodeEvents events);
 
   virtual ~Host() = default;
 
   const NodeId& id() const { return id_; }
   std::uint16_t port() const { return port_; }
-  const std::string& url() const { return url_; }
+  std::uint16_t tcp_port() const { return tcp_port_; }
+  const std::vector<std::string>& urls() const { return urls_; }
 
   /// The node's thread: returns after release().
   virtual void run() = 0;
@@ -67,7 +69,8 @@ class Host {
  protected:
   NodeId id_{};
   std::uint16_t port_ = 0;
-  std::string url_;
+  std::uint16_t tcp_port_ = 0;
+  std::vector<std::string> urls_;
 };
 
 }  // namespace peer_relay

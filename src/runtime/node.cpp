@@ -67,7 +67,14 @@ const NodeId& Node::id() const { return impl_->host->id(); }
 
 std::uint16_t Node::port() const { return impl_->host->port(); }
 
-std::string Node::url() const { return impl_->host->url(); }
+std::uint16_t Node::tcp_port() const { return impl_->host->tcp_port(); }
+
+std::string Node::url() const {
+  const auto& urls = impl_->host->urls();
+  return urls.empty() ? std::string{} : urls.front();
+}
+
+std::vector<std::string> Node::urls() const { return impl_->host->urls(); }
 
 Result<void> Node::send(const NodeId& to, Payload payload) {
   return impl_->host->send(to, std::move(payload));
@@ -84,7 +91,7 @@ void Node::connect(const NodeId& to, ConnectCallback done) {
 
 Result<void> Node::connect(const std::string& url) {
   auto address = Address::parse(url);
-  if (!address || address->scheme == Scheme::tcp) return std::unexpected(Error::address_invalid);
+  if (!address) return std::unexpected(Error::address_invalid);
   Host& host = *impl_->host;
   host.call([&host, address = std::move(*address)] { host.connect(address); });
   return {};

@@ -44,9 +44,15 @@ std::optional<std::string> complaint(const NodeOptions& options) {
     return "links_hard_max must not be smaller than links_max";
   }
   if (limits.sessions_max == 0) return "sessions_max must be 1 or more";
-  if (options.port && (limits.half_open_max == 0 || limits.half_open_per_host_max == 0)) {
+  if ((options.port || options.tcp_port) &&
+      (limits.half_open_max == 0 || limits.half_open_per_host_max == 0)) {
     return "a node that listens must allow half-open connections: half_open_max, "
            "half_open_per_host_max";
+  }
+  if (options.port == options.tcp_port && options.port.value_or(0) != 0) {
+    return fmt::format(
+        "port {} can't be for WebSockets and for TCP at once: choose two, or 0 for any free one",
+        *options.port);
   }
   return std::nullopt;
 }
@@ -56,10 +62,12 @@ Result<std::vector<Address>, StartError> parse_all(const std::vector<std::string
   std::vector<Address> out;
   for (const std::string& url : urls) {
     auto address = Address::parse(url);
-    if (!address || address->scheme == Scheme::tcp) {
-      return refuse(Error::address_invalid,
-                    fmt::format("the {} address '{}' is not like ws://host:port or wss://host:port",
-                                what, url));
+    if (!address) {
+      return refuse(
+          Error::address_invalid,
+          fmt::format("the {} address '{}' is not like ws://host:port, wss://host:port or "
+                      "tcp://host:port",
+                      what, url));
     }
     out.push_back(std::move(*address));
   }
@@ -84,8 +92,7 @@ Result<EngineOptions, StartError> engine_options(const NodeOptions& options) {
       .agent = fmt::format("peer-relay/{}", version()),
       .bootstrap = std::move(*bootstrap),
       .advertise = std::move(*advertise),
-      .listen_port = std::nullopt,
-      .listen_scheme = options.tls ? Scheme::wss : Scheme::ws,
+      .listening = {},
       .listens_on_loopback =
           reach == Reach::loopback || options.host == "::" || options.host == "0.0.0.0",
       .cached_contacts = {},

@@ -8,8 +8,8 @@
 
 namespace peer_relay {
 
-/// What the engine needs to know of a node's options, or what is wrong with them. The port is
-/// filled in when it is known.
+/// What the engine needs to know of a node's options, or what is wrong with them. The ports
+/// are filled in when they are known.
 Result<EngineOptions, StartError> engine_options(const NodeOptions& options);
 
 /// Where this machine reaches a node that listens on `host` and `port`.

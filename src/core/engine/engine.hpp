@@ -47,11 +47,9 @@ struct EngineOptions {
   std::string network = "peer-relay";
   std::string agent = "peer-relay";
   std::vector<Address> bootstrap;
-  std::vector<Address> advertise;  ///< as configured; empty: find out
-  /// The port that others could dial, if the host listens; and how.
-  std::optional<std::uint16_t> listen_port;
-  Scheme listen_scheme = Scheme::ws;
-  bool listens_on_loopback = false;  ///< 127.0.0.1 or ::1 reaches the port
+  std::vector<Address> advertise;     ///< as configured; empty: find out
+  std::vector<ListenPort> listening;  ///< what others could dial; the first is everybody's
+  bool listens_on_loopback = false;   ///< 127.0.0.1 or ::1 reaches those ports
   std::vector<Bytes>
       cached_contacts;  ///< what peer_cache() gave before; may be too old to be valid
   Limits limits;

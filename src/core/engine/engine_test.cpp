@@ -83,7 +83,7 @@ class EngineTest : public testing::Test {
 
   void start(EngineOptions options = {}) {
     options.unix_ms_at_zero = unix_ms_at_zero;
-    options.listen_port = 80;
+    options.listening = {{Scheme::ws, 80}};
     options.advertise = {Address::parse("ws://192.0.2.1").value()};
     engine = std::make_unique<Engine>(std::move(options), self, crypto, 1, now);
     engine->start(now);

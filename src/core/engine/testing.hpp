@@ -106,7 +106,7 @@ class Star {
     options.unix_ms_at_zero = 1'800'000'000'000;
     const Address address = Address::parse("ws://10.0.0.1:8000").value();
     if (is_relay) {
-      options.listen_port = address.port;
+      options.listening = {{address.scheme, address.port}};
       options.advertise = {address};
     } else {
       options.bootstrap = {address};

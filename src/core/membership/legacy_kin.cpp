@@ -81,8 +81,13 @@ void Membership::add_bootstrap(const Address& address) {
 }
 
 std::string Membership::own_url() const {
-  if (!public_addresses_.empty()) return public_addresses_.front().to_string();
-  return local_addresses_.empty() ? std::string{} : local_addresses_.front().to_string();
+  for (const auto* addresses : {&public_addresses_, &local_addresses_}) {
+    // Old nodes dial WebSockets alone.
+    const auto found = std::ranges::find_if(
+        *addresses, [](const Address& each) { return each.scheme != Scheme::tcp; });
+    if (found != addresses->end()) return found->to_string();
+  }
+  return {};
 }
 
 }  // namespace peer_relay

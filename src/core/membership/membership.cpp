@@ -41,8 +41,10 @@ void Membership::start(TimePoint now, Outbox& out) {
   for (const Address& address : options_.advertise) {
     (address.reach() == Reach::loopback ? local_addresses_ : public_addresses_).push_back(address);
   }
-  if (options_.listen_port && options_.listens_on_loopback) {
-    local_addresses_.push_back({options_.listen_scheme, "127.0.0.1", *options_.listen_port, "/"});
+  if (options_.listens_on_loopback) {
+    for (const ListenPort& each : options_.listening) {
+      local_addresses_.push_back({each.scheme, "127.0.0.1", each.port, "/"});
+    }
   }
   sign_records(now);
   bootstrap_at_ = now;
@@ -115,7 +117,16 @@ void Membership::handle(const LinkMoved& moved) {
 }
 
 void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
-  if (down.dial) dial_ended(*down.dial, down.met, down.reason == CloseReason::duplicate, now, out);
+  if (down.dial) {
+    // Over TCP it shows only now that who listens there does not speak as we do.
+    const auto at = dials_.find(*down.dial);
+    const bool is_stranger = !down.met && (down.reason == CloseReason::transport_closed ||
+                                           down.reason == CloseReason::transport_error ||
+                                           down.reason == CloseReason::handshake_timeout ||
+                                           down.reason == CloseReason::protocol_error);
+    if (is_stranger && at != dials_.end()) complain_of(at->second, name_of(down.reason), out);
+    dial_ended(*down.dial, down.met, down.reason == CloseReason::duplicate, now, out);
+  }
   if (!down.last_of) return;
   const LinkedPeer* const peer = table_.find(*down.last_of);
   if (peer == nullptr) return;  // turned away before it was ever let in
@@ -157,6 +168,14 @@ void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
   }
 }
 
+// Who named an address learns why no link came of it.
+void Membership::complain_of(const Dialing& dialing, std::string_view why, Outbox& out) {
+  const bool is_bootstrap = dialing.purpose == Purpose::bootstrap;
+  if (!is_bootstrap && dialing.purpose != Purpose::asked) return;
+  out.notify(Problem{is_bootstrap ? Problem::Kind::bootstrap_failed : Problem::Kind::dial_failed,
+                     dialing.address.to_string(), std::string{why}});
+}
+
 void Membership::dial_failed(DialId dial, DialError error, TimePoint now, Outbox& out) {
   const auto at = dials_.find(dial);
   const bool is_linked = at != dials_.end() && table_.find(at->second.expected) != nullptr;
@@ -172,13 +191,8 @@ void Membership::dial_failed(DialId dial, DialError error, TimePoint now, Outbox
   // Somebody answers there, but not the node: it is gone, and no channel leads to it. Who asks for
   // it has this tried, too.
   if (error == DialError::refused && !is_asked_for(failed.expected)) failed.may_signal = false;
-  if (failed.purpose == Purpose::bootstrap) {
-    out.notify(Problem{Problem::Kind::bootstrap_failed, failed.address.to_string(),
-                       std::string{name_of(error)}});
-  } else if (failed.purpose == Purpose::asked) {
-    out.notify(Problem{Problem::Kind::dial_failed, failed.address.to_string(),
-                       std::string{name_of(error)}});
-  } else if (failed.by_signal && is_asked_for(failed.expected)) {
+  complain_of(failed, name_of(error), out);
+  if (failed.by_signal && is_asked_for(failed.expected)) {
     out.notify(
         Problem{Problem::Kind::dial_failed, failed.expected.to_hex(), std::string{name_of(error)}});
   }

@@ -42,8 +42,7 @@ class Membership {
     NetworkHash network{};
     std::vector<Address> bootstrap;
     std::vector<Address> advertise;
-    std::optional<std::uint16_t> listen_port;
-    Scheme listen_scheme = Scheme::ws;
+    std::vector<ListenPort> listening;
     bool listens_on_loopback = false;
     std::vector<Bytes> cached_contacts;
     Limits limits;
@@ -202,6 +201,7 @@ class Membership {
   DialId dial(Dialing dialing, Outbox& out);
   void dial_next(Dialing dialing, Outbox& out);
   bool offers_channels() const;
+  static void complain_of(const Dialing& dialing, std::string_view why, Outbox& out);
   void dial_ended(DialId dial, std::optional<NodeId> met, bool dialed_well, TimePoint now,
                   Outbox& out);
   void bootstrap(TimePoint now, Outbox& out);
@@ -228,6 +228,7 @@ class Membership {
 
   // Our own address and record.
   void consider_observed(const LinkUp& up, TimePoint now, Outbox& out);
+  void ask_for_dial_back(LinkId link, Outbox& out);
   void sign_records(TimePoint now);
   void tell_record(Outbox& out) const;
   const Bytes& record_for_strangers() const;
@@ -279,8 +280,9 @@ class Membership {
   std::vector<Voucher> vouchers_;  // at most vouchers_max, oldest go
   std::optional<std::uint32_t> dial_back_token_;
   std::string dial_back_host_;
-  TimePoint dial_back_at_{};  // not before
-  int channels_failed_ = 0;   // in a row
+  std::vector<ListenPort> dial_back_left_;  // to be asked about, the one under way at the back
+  TimePoint dial_back_at_{};                // not before
+  int channels_failed_ = 0;                 // in a row
   std::uint64_t peer_cache_version_ = 0;
   std::optional<std::vector<Bytes>> last_cache_;  // once stopped
   TimePoint next_wake_ = never;

@@ -244,6 +244,28 @@ TEST_F(MembershipBootstrap, FewAreDialedAtATimeAndEachOnceARound) {
   EXPECT_EQ(problems.front().detail, "timed_out");
 }
 
+TEST_F(MembershipBootstrap, IsToldOfThoseWhoListenAndAreNoNodes) {
+  start({.bootstrap = {address("tcp://10.0.0.1:80")}});
+  const auto ends = [&](std::optional<NodeId> met, CloseReason reason) {
+    run_for(2min);
+    membership->handle(LinkDown{.link = LinkId{77},
+                                .dial = dials.back().dial,
+                                .last_of = {},
+                                .met = met,
+                                .reason = reason},
+                       now, out);
+    settle();
+  };
+  ends({}, CloseReason::protocol_error);
+  ASSERT_THAT(problems, SizeIs(1));
+  EXPECT_EQ(problems[0].kind, Problem::Kind::bootstrap_failed);
+  EXPECT_EQ(problems[0].where, "tcp://10.0.0.1:80");
+  EXPECT_EQ(problems[0].detail, "protocol_error");
+  ends({}, CloseReason::wrong_network);  // which is told as what it is
+  ends(somebody().id, CloseReason::transport_closed);
+  EXPECT_THAT(problems, SizeIs(1));
+}
+
 TEST_F(MembershipBootstrap, RoundsGoOnForEverWithGrowingPauses) {
   start({.bootstrap = {address("ws://10.0.0.1:80")}});
   run_for(1h, true);
@@ -403,7 +425,7 @@ using MembershipLoopback = Membering;
 
 TEST_F(MembershipLoopback, AddressesOfThisMachineStayOnIt) {
   start({.advertise = {address("ws://192.0.2.1:80")},
-         .listen_port = 80,
+         .listening = {{Scheme::ws, 80}},
          .listens_on_loopback = true});
   const auto names_loopback = [](const ContactRecord& contact) {
     return std::ranges::any_of(contact.addresses,
@@ -455,7 +477,7 @@ TEST_F(MembershipLoopback, NobodyElseMakesUsDialThisMachine) {
 using MembershipLookups = Membering;
 
 TEST_F(MembershipLookups, TheAnswererComesFirstThenThoseItKnowsClosest) {
-  start({.advertise = {address("ws://192.0.2.1:80")}, .listen_port = 80});
+  start({.advertise = {address("ws://192.0.2.1:80")}, .listening = {{Scheme::ws, 80}}});
   std::vector<NodeId> ids;
   for (int i = 0; i < 12; ++i) ids.push_back(up().identity.id);
   const Identity asker = somebody();
@@ -617,7 +639,7 @@ TEST_F(MembershipConnect, OnlySoManyAreUnderWay) {
 using MembershipAddress = Membering;
 
 TEST_F(MembershipAddress, TwoUnrelatedPeersAndADialBackMakeItOurs) {
-  start({.listen_port = 8000});
+  start({.listening = {{Scheme::ws, 8000}}});
   EXPECT_FALSE(membership->relays());
   const auto asked = [&]() -> std::optional<DialBack> {
     std::optional<DialBack> request;
@@ -642,7 +664,7 @@ TEST_F(MembershipAddress, TwoUnrelatedPeersAndADialBackMakeItOurs) {
 }
 
 TEST_F(MembershipAddress, AConfirmedAddressIsToldToAll) {
-  start({.listen_port = 8000});
+  start({.listening = {{Scheme::ws, 8000}}});
   const Peer first = up(somebody(), {}, "8.8.8.1", {}, "9.9.9.9");
   const Peer judge = up(somebody(), {}, "6.6.6.6", {}, "9.9.9.9");
   std::optional<DialBack> request;
@@ -663,6 +685,43 @@ TEST_F(MembershipAddress, AConfirmedAddressIsToldToAll) {
   membership->handle(DialBackResult{.token = request->token, .reached = true}, judge.identity.id,
                      now, out);
   EXPECT_EQ(dropped(DropReason::contact_unwanted), 1u) << "asked once, answered once";
+}
+
+TEST_F(MembershipAddress, EachPortThatIsListenedOnIsAskedAbout) {
+  start({.listening = {{Scheme::ws, 8000}, {Scheme::tcp, 9000}}});
+  const auto asked = [&]() -> std::vector<DialBack> {
+    std::vector<DialBack> requests;
+    for (const FrameWish& frame : frames) {
+      if (frame.kind == FrameKind::dial_back) {
+        requests.push_back(decode_dial_back(frame.body).value());
+      }
+    }
+    return requests;
+  };
+  const auto answer = [&](const Peer& judge, bool reached) {
+    membership->handle(DialBackResult{.token = asked().back().token, .reached = reached},
+                       judge.identity.id, now, out);
+    settle();
+  };
+  up(somebody(), {}, "8.8.8.1", {}, "9.9.9.9");
+  const Peer judge = up(somebody(), {}, "6.6.6.6", {}, "9.9.9.9");
+  ASSERT_THAT(asked(), SizeIs(1));
+  EXPECT_EQ(asked()[0].scheme, Scheme::ws);
+  answer(judge, false);
+  ASSERT_THAT(asked(), SizeIs(2)) << "the other port may be open";
+  EXPECT_EQ(asked()[1].scheme, Scheme::tcp);
+  EXPECT_EQ(asked()[1].port, 9000);
+  answer(judge, true);
+  EXPECT_THAT(told(judge.link).back().addresses, ElementsAre(address("tcp://9.9.9.9:9000")));
+  EXPECT_THAT(asked(), SizeIs(2));
+
+  run_for(2min);
+  const Peer later = up(somebody(), {}, "7.7.7.7", {}, "9.9.9.9");
+  ASSERT_THAT(asked(), SizeIs(3)) << "what was closed may be open now";
+  EXPECT_EQ(asked()[2].scheme, Scheme::ws);
+  answer(later, true);
+  EXPECT_THAT(told(later.link).back().addresses,
+              ElementsAre(address("ws://9.9.9.9:8000"), address("tcp://9.9.9.9:9000")));
 }
 
 TEST_F(MembershipAddress, ADialBackGoesToTheAskersOwnHostAndSaysWhoAnswered) {

@@ -21,10 +21,16 @@ constexpr int channels_failed_max = 6;
 }  // namespace
 
 void Membership::consider_observed(const LinkUp& up, TimePoint now, Outbox& out) {
-  if (!options_.listen_port || !options_.advertise.empty() || !public_addresses_.empty()) return;
+  if (!options_.advertise.empty()) return;
   const Reach reach = reach_of_host(up.observed_host);
   if (reach != Reach::world && reach != Reach::site) return;
-  const Address candidate{options_.listen_scheme, up.observed_host, *options_.listen_port, "/"};
+  std::vector<ListenPort> unknown = options_.listening;
+  std::erase_if(unknown, [&](const ListenPort& each) {
+    return std::ranges::any_of(public_addresses_,
+                               [&](const Address& known) { return known.scheme == each.scheme; });
+  });
+  if (unknown.empty()) return;
+  const Address candidate{unknown.front().scheme, up.observed_host, unknown.front().port, "/"};
   if (!Address::parse(candidate.to_string())) return;
   const std::uint64_t subnet = subnet_of_host(up.remote_host);
   std::erase_if(vouchers_, [&](const Voucher& v) { return v.peer == up.id; });
@@ -37,27 +43,38 @@ void Membership::consider_observed(const LinkUp& up, TimePoint now, Outbox& out)
   });
   if (!agrees || now < dial_back_at_) return;
   dial_back_at_ = now + dial_back_pause;
-  dial_back_token_ = static_cast<std::uint32_t>(random_.next());
   dial_back_host_ = up.observed_host;
+  std::ranges::reverse(unknown);
+  dial_back_left_ = std::move(unknown);
+  ask_for_dial_back(up.link, out);
+}
+
+// One port after the other: whom we ask dials back for us once at a time.
+void Membership::ask_for_dial_back(LinkId link, Outbox& out) {
+  const ListenPort& asked = dial_back_left_.back();
+  dial_back_token_ = static_cast<std::uint32_t>(random_.next());
   Bytes body;
-  encode_dial_back(
-      {.token = *dial_back_token_, .scheme = options_.listen_scheme, .port = *options_.listen_port},
-      body);
-  out.wish(FrameWish{up.link, FrameKind::dial_back, std::move(body)});
+  encode_dial_back({.token = *dial_back_token_, .scheme = asked.scheme, .port = asked.port}, body);
+  out.wish(FrameWish{link, FrameKind::dial_back, std::move(body)});
 }
 
 void Membership::handle(const DialBackResult& result, const NodeId& from, TimePoint now,
                         Outbox& out) {
-  static_cast<void>(from);
   if (!dial_back_token_ || *dial_back_token_ != result.token) {
     return out.drop(DropReason::contact_unwanted);
   }
   dial_back_token_.reset();
-  if (!result.reached) return;
-  public_addresses_ = {{options_.listen_scheme, dial_back_host_, *options_.listen_port, "/"}};
-  sign_records(now);
-  tell_record(out);
-  dirty_ = true;
+  const ListenPort asked = dial_back_left_.back();
+  dial_back_left_.pop_back();
+  if (result.reached) {
+    public_addresses_.push_back({asked.scheme, dial_back_host_, asked.port, "/"});
+    std::ranges::sort(public_addresses_, {}, &Address::scheme);  // the last is dialed first
+    sign_records(now);
+    tell_record(out);
+    dirty_ = true;
+  }
+  const LinkedPeer* const peer = table_.find(from);
+  if (peer != nullptr && !dial_back_left_.empty()) ask_for_dial_back(peer->link, out);
 }
 
 // Somebody asks whether he can be dialed: only ever at the address at which we see him.

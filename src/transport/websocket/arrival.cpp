@@ -25,22 +25,7 @@ constexpr std::size_t request_bytes_max = 8192;
 /// For the other side to take our answer and hang up.
 constexpr std::chrono::seconds hang_up_timeout{2};
 
-/// While the process has no file descriptors left.
-constexpr std::chrono::milliseconds accept_pause{100};
-
 constexpr std::string_view who_we_are = "This is a peer-relay node. Speak WebSocket to it.\n";
-
-HostKey host_key(const asio::ip::address& address) {
-  if (address.is_v4()) return {.v6 = false, .prefix = address.to_v4().to_uint()};
-  const asio::ip::address_v6 v6 = address.to_v6();
-  const auto bytes = v6.to_bytes();
-  if (v6.is_v4_mapped()) {
-    return {.v6 = false, .prefix = asio::ip::make_address_v4(asio::ip::v4_mapped, v6).to_uint()};
-  }
-  HostKey out{.v6 = true};
-  for (std::size_t i = 0; i < 8; ++i) out.prefix = out.prefix << 8 | bytes[i];
-  return out;
-}
 
 /// One connection on its way to become a link.
 template <class Next>
@@ -62,14 +47,9 @@ struct Arrival {
   Request request;
 };
 
-/// Why a connection ended that made `error`, when its bytes were not the reason.
 CloseReason ended_by(const Attempt& attempt, error_code error) {
-  if (attempt.is_late()) return CloseReason::handshake_timeout;
-  if (attempt.is_called_off()) return CloseReason::shutdown;
-  const bool left = error == asio::error::eof || error == asio::error::connection_reset ||
-                    error == asio::error::broken_pipe || error == http::error::end_of_stream ||
-                    error == asio::ssl::error::stream_truncated;
-  return left ? CloseReason::transport_closed : CloseReason::transport_error;
+  return sockets::ended_by(attempt, has_left(error) || error == http::error::end_of_stream ||
+                                        error == asio::ssl::error::stream_truncated);
 }
 
 bool is_http_error(error_code error) {
@@ -184,11 +164,11 @@ Awaitable<std::optional<CloseReason>> upgrade(Arrival<Next>& arrival) {
 }
 
 template <class Next>
-Awaitable<void> welcome(std::shared_ptr<Context> context, std::unique_ptr<Stream<Next>> stream,
-                        Remote remote, HalfOpen::Place place) {
+Awaitable<void> let_in(std::shared_ptr<Context> context, std::unique_ptr<Stream<Next>> stream,
+                       Remote remote, HalfOpen::Place place) {
   Arrival<Next> arrival{context, std::move(stream), std::move(remote), std::move(place)};
   arrival.attempt.watch(socket_of(*arrival.stream));
-  arrival.attempt.set_deadline(std::chrono::steady_clock::now() + context->options.accept_timeout);
+  arrival.attempt.set_deadline(std::chrono::steady_clock::now() + context->bounds.accept_timeout);
   arrival.stream->set_option(
       beast::websocket::stream_base::decorator([](beast::websocket::response_type& response) {
         response.set(http::field::server, "peer-relay");
@@ -207,38 +187,19 @@ Awaitable<void> welcome(std::shared_ptr<Context> context, std::unique_ptr<Stream
   }
 }
 
-void let_in(const std::shared_ptr<Context>& context, Socket socket) {
-  error_code error;
-  const tcp::endpoint from = socket.remote_endpoint(error);
-  if (error) return context->sink->connection_failed(CloseReason::transport_closed);
-  auto place = context->half_open.enter(host_key(from.address()));
-  if (!place) return context->sink->connection_refused();
-  socket.set_option(tcp::no_delay(true), error);
+}  // namespace
 
+void welcome(const std::shared_ptr<Context>& context, Socket socket, Remote remote,
+             HalfOpen::Place place) {
   const auto spawn = [&](auto stream) {
     asio::co_spawn(context->io.get_executor(),
-                   welcome(context, std::move(stream), remote_of(from), std::move(*place)),
+                   let_in(context, std::move(stream), std::move(remote), std::move(place)),
                    asio::detached);
   };
   if (context->tls_listening) {
     spawn(std::make_unique<Stream<TlsSocket>>(std::move(socket), *context->tls_listening));
   } else {
     spawn(std::make_unique<Stream<Socket>>(std::move(socket)));
-  }
-}
-
-}  // namespace
-
-Awaitable<void> accept_all(std::shared_ptr<Context> context) {
-  while (context->acceptor.is_open()) {
-    auto [error, socket] = co_await context->acceptor.async_accept(as_values);
-    if (context->sink == nullptr || !context->acceptor.is_open()) co_return;
-    if (!error) {
-      let_in(context, std::move(socket));
-    } else if (error != asio::error::connection_aborted) {
-      context->accept_again.expires_after(accept_pause);
-      co_await context->accept_again.async_wait(as_values);
-    }
   }
 }
 

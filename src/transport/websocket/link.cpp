@@ -11,11 +11,11 @@
 #include <array>
 #include <utility>
 
-#include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include "base/assert.hpp"
 #include "base/ring.hpp"
+#include "transport/core_link_impl.hpp"
 #include "transport/websocket/context_impl.hpp"
 
 namespace peer_relay::websocket {
@@ -56,8 +56,7 @@ beast::websocket::close_code close_code_for(CloseReason reason) {
 
 CloseReason reason_for(error_code error) {
   using beast::websocket::condition;
-  const bool left = error == beast::websocket::error::closed || error == asio::error::eof ||
-                    error == asio::error::connection_reset || error == asio::error::broken_pipe ||
+  const bool left = has_left(error) || error == beast::websocket::error::closed ||
                     error == asio::ssl::error::stream_truncated;
   if (left) return CloseReason::transport_closed;
   const bool strange = error == condition::protocol_violation ||
@@ -85,6 +84,9 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
   void start() {
     if (state_ == State::open) read();
   }
+
+  void send(Bytes batch) { send(std::move(batch), false); }
+  void send_text(Bytes text) { send(std::move(text), true); }
 
   void send(Bytes message, bool is_text) {
     if (state_ != State::open) return recycle(std::move(message));
@@ -300,40 +302,14 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
   std::array<std::uint8_t, small_read_bytes> small_;
 };
 
-template <class Next>
-class WebSocketLink final : public Link {
- public:
-  WebSocketLink(boost::intrusive_ptr<Core<Next>> core, std::string remote, bool may_be_old)
-      : core_(std::move(core)), remote_(std::move(remote)), may_be_old_(may_be_old) {}
-  ~WebSocketLink() override { core_->abandon(); }
-  WebSocketLink(const WebSocketLink&) = delete;
-  WebSocketLink& operator=(const WebSocketLink&) = delete;
-
-  void send(Bytes batch) override { core_->send(std::move(batch), false); }
-  void send_text(Bytes text) override { core_->send(std::move(text), true); }
-  std::size_t queued_bytes() const override { return core_->queued_bytes(); }
-  void close(CloseReason reason) override { core_->close(reason); }
-  const std::string& remote() const override { return remote_; }
-  bool may_be_old() const override { return may_be_old_; }
-
- private:
-  boost::intrusive_ptr<Core<Next>> core_;
-  std::string remote_;
-  bool may_be_old_;
-};
-
 }  // namespace
 
 template <class Next>
 void open_link(const std::shared_ptr<Context>& context, std::unique_ptr<Stream<Next>> stream,
                Remote remote, std::optional<DialId> dial) {
-  LinkSink& sink = *context->sink;
-  const LinkId id = sink.next_link_id();
+  const LinkId id = context->sink->next_link_id();
   const boost::intrusive_ptr core{new Core<Next>(context, id, std::move(stream))};
-  auto link =
-      std::make_unique<WebSocketLink<Next>>(core, std::move(remote.name), remote.may_be_old);
-  sink.link_opened(id, std::move(link), {.dial = dial, .remote_host = std::move(remote.host)});
-  core->start();
+  sockets::open_link(*context, id, core, std::move(remote), dial);
 }
 
 template void open_link(const std::shared_ptr<Context>&, std::unique_ptr<Stream<Socket>>, Remote,

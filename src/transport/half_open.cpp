@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "transport/websocket/half_open.hpp"
+#include "transport/half_open.hpp"
 
 #include <utility>
 
-namespace peer_relay::websocket {
+namespace peer_relay::sockets {
 
 std::optional<HalfOpen::Place> HalfOpen::enter(HostKey host) {
   if (counts_->total >= total_max_) return std::nullopt;
@@ -26,4 +26,4 @@ void HalfOpen::Place::leave() {
   counts_ = nullptr;
 }
 
-}  // namespace peer_relay::websocket
+}  // namespace peer_relay::sockets

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <utility>
 
-#include "transport/websocket/attempt_impl.hpp"
+#include "transport/attempt_impl.hpp"
 
-namespace peer_relay::websocket {
+namespace peer_relay::sockets {
 
 void Attempts::call_off_all() {
   for (Attempt* attempt : all_) attempt->call_off();
@@ -55,4 +55,4 @@ void Attempt::State::stop() const {
   if (timer != nullptr) timer->cancel();
 }
 
-}  // namespace peer_relay::websocket
+}  // namespace peer_relay::sockets

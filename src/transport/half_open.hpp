@@ -8,7 +8,7 @@
 #include <memory>
 #include <optional>
 
-namespace peer_relay::websocket {
+namespace peer_relay::sockets {
 
 /// A remote host as the door counts it: one IPv4 address, or the /64 of an IPv6 one, which is the
 /// least that a network gives to a household.
@@ -55,4 +55,4 @@ class HalfOpen {
   std::size_t per_host_max_;
 };
 
-}  // namespace peer_relay::websocket
+}  // namespace peer_relay::sockets

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <utility>
 
-#include "transport/websocket/resolver_impl.hpp"
+#include "transport/resolver_impl.hpp"
 
-namespace peer_relay::websocket {
+namespace peer_relay::sockets {
 
 namespace {
 
@@ -51,4 +51,4 @@ Awaitable<Resolution> Resolver::resolve(std::string host, Attempt& attempt) {
   co_return resolution_of(std::move(answer->addresses));
 }
 
-}  // namespace peer_relay::websocket
+}  // namespace peer_relay::sockets

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "transport/attempt_impl.hpp"
 #include "transport/name_lookup.hpp"
-#include "transport/websocket/attempt_impl.hpp"
 
-namespace peer_relay::websocket {
+namespace peer_relay::sockets {
 
 /// The addresses of a name, or why there are none.
 struct Resolution {
@@ -28,4 +28,4 @@ class Resolver {
   NameLookup names_;
 };
 
-}  // namespace peer_relay::websocket
+}  // namespace peer_relay::sockets

@@ -5,9 +5,9 @@
 #include <unordered_set>
 
 #include "peer_relay/time.hpp"
-#include "transport/websocket/streams_impl.hpp"
+#include "transport/sockets_impl.hpp"
 
-namespace peer_relay::websocket {
+namespace peer_relay::sockets {
 
 class Attempt;
 
@@ -59,4 +59,10 @@ class Attempt {
   Timer deadline_;
 };
 
-}  // namespace peer_relay::websocket
+/// For what is watched and goes before the attempt does.
+struct WatchEnds {
+  Attempt& attempt;
+  ~WatchEnds() { attempt.watch_nothing(); }
+};
+
+}  // namespace peer_relay::sockets
