@@ -11,6 +11,7 @@
 
 #include "peer_relay/address.hpp"
 #include "peer_relay/bytes.hpp"
+#include "peer_relay/limits.hpp"
 #include "peer_relay/node_id.hpp"
 #include "peer_relay/reasons.hpp"
 #include "peer_relay/result.hpp"
@@ -54,6 +55,13 @@ struct Message {
   /// `from` proved its id. False only for what came through the old network (NodeOptions::legacy),
   /// where ids are claims; such a message's JSON may also be longer than limits::payload_bytes_max.
   bool authenticated = true;
+};
+
+/// How an application opens a stream.
+struct StreamOptions {
+  std::string label = {};  ///< what it is for; at most limits::stream_label_bytes_max, UTF-8
+  bool seeks_link = true;  ///< asks for a direct link, if there is none: relays are others'
+  Duration timeout = limits::stream_open_timeout;  ///< for the other node's first word
 };
 
 /// A node that we are linked to.

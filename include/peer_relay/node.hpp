@@ -25,6 +25,7 @@
 #include "peer_relay/limits.hpp"
 #include "peer_relay/node_id.hpp"
 #include "peer_relay/result.hpp"
+#include "peer_relay/stream.hpp"
 
 namespace peer_relay {
 
@@ -109,6 +110,8 @@ struct NodeEvents {
   std::function<void(const Peer&)> peer = {};                      ///< a link is up
   std::function<void(const NodeId&, CloseReason)> peer_lost = {};  ///< the last link to it is gone
   std::function<void(const Problem&)> error = {};                  ///< nothing that stops the node
+  /// Another node has opened a stream. Without a handler, all are refused.
+  std::function<void(Stream)> stream = {};
   std::function<void()> joined = {};  ///< has found its place: what is sent now has a way
 };
 
@@ -148,6 +151,10 @@ class Node {
   /// Acknowledged: resent by other paths until the other node has it or the time is up; still at
   /// most once to the application there. The callback comes exactly once.
   void send(const NodeId& to, Payload payload, SendOptions options, SendCallback done);
+
+  /// Opens a byte stream to a node, linked or not; it can be written to at once. If the node itself
+  /// refuses (too many streams, its own id), StreamEvents::closed says so.
+  Stream open_stream(const NodeId& to, StreamOptions options = {});
 
   /// Makes a direct link, and keeps it beyond what the overlay needs. Sending needs no link.
   void connect(const NodeId& to, ConnectCallback done = {});

@@ -25,6 +25,7 @@
 #include "runtime/native_crypto.hpp"
 #include "runtime/options.hpp"
 #include "runtime/state_dir.hpp"
+#include "runtime/stream_state.hpp"
 #include "sodium/key_file.hpp"
 #include "transport/tcp/tcp_transport.hpp"
 #include "transport/websocket/websocket_transport.hpp"
@@ -55,7 +56,7 @@ SendResult refused(Error error) {
 
 class AsioHost final : public Host, private LinkSink, private NegotiationSink {
  public:
-  static Result<std::unique_ptr<Host>, StartError> make(NodeOptions options, NodeEvents events);
+  static Result<std::shared_ptr<Host>, StartError> make(NodeOptions options, NodeEvents events);
   ~AsioHost() override;
 
   void run() override;
@@ -69,6 +70,14 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   void trace(const NodeId& to, TraceCallback hop) override;
   std::vector<Peer> peers() const override;
   Stats stats() const override;
+  void open_stream(const std::shared_ptr<StreamState>& state,
+                   const StreamOptions& options) override;
+  bool stream_has_room(StreamId stream) override;
+  void stream_write(StreamId stream, Bytes bytes) override;
+  void stream_finish(StreamId stream) override;
+  void stream_reset(StreamId stream, StreamEnd end, std::uint32_t code) override;
+  void stream_consumed(StreamId stream, std::size_t bytes) override;
+  void set_stream_deadline(StreamId stream, Duration from_now) override;
   void add_ear(const std::weak_ptr<Ear>& ear) override;
   void destroy(std::function<void()> done) override;
   void mute() override { muted_ = true; }
@@ -134,6 +143,13 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   void tell(NotifyWish::Traced&& traced);
   void tell(Problem&& problem);
   void tell(NotifyWish::Joined&&);
+  void tell(NotifyWish::StreamOpened&& opened);
+  void tell(NotifyWish::StreamAccepted&& accepted);
+  void tell(NotifyWish::StreamBytes&& bytes);
+  void tell(NotifyWish::StreamFinished&& finished);
+  void tell(NotifyWish::StreamWritable&& writable);
+  void tell(NotifyWish::StreamClosed&& closed);
+  std::shared_ptr<StreamState> stream(StreamId id) const;
 
   void on_timer();
   void watch_cache();
@@ -171,11 +187,14 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   using Event = decltype(NotifyWish::event);
   Ring<Event> to_tell_;  // what the engine left in one turn
   bool telling_ = false;
+  bool is_asked_meanwhile_ = false;  // the engine, by what was told
   std::vector<std::weak_ptr<Ear>> ears_;               // as the application's sockets
   std::string dial_detail_;                            // of the dial that fails in this turn
   std::unordered_map<MessageId, SendCallback> sends_;  // bounded by the engine
   std::multimap<NodeId, ConnectCallback> connects_;    // as the application's calls under way
   std::map<std::uint64_t, TraceCallback> traces_;      // bounded by the engine
+  std::unordered_map<StreamId, std::shared_ptr<StreamState>> streams_;  // bounded by the engine
+  std::unordered_map<StreamId, Timer> stream_deadlines_;                // of those
   std::vector<std::function<void()>> destroyed_;
 
   Timer cache_timer_{io_.get_executor()};
@@ -192,9 +211,9 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
 
 // ---- Starting -------------------------------------------------------------------------------
 
-Result<std::unique_ptr<Host>, StartError> AsioHost::make(NodeOptions options, NodeEvents events) {
+Result<std::shared_ptr<Host>, StartError> AsioHost::make(NodeOptions options, NodeEvents events) {
   try {
-    auto host = std::make_unique<AsioHost>();
+    auto host = std::make_shared<AsioHost>();
     host->events_ = std::move(events);
     if (auto error = host->open(std::move(options))) return std::unexpected(std::move(*error));
     return host;
@@ -488,9 +507,12 @@ void AsioHost::link_closed(LinkId id, CloseReason reason) {
 /// Follows every input.
 void AsioHost::settle() {
   if (!engine_) return;
-  drive(*engine_, *this);
-  tell_all();
-  if (!engine_) return;
+  do {
+    is_asked_meanwhile_ = false;
+    drive(*engine_, *this);
+    tell_all();
+    if (!engine_) return;
+  } while (is_asked_meanwhile_ && !telling_);
   watch_cache();
   if (phase_ == Phase::leaving && engine_->is_shut_down()) asio::post(io_, [this] { finish(); });
 }
@@ -631,6 +653,96 @@ void AsioHost::tell(NotifyWish::Joined&&) {
   if (events_.joined && !muted_) events_.joined();
 }
 
+// ---- Streams --------------------------------------------------------------------------------
+
+void AsioHost::open_stream(const std::shared_ptr<StreamState>& state,
+                           const StreamOptions& options) {
+  if (phase_ != Phase::running) return state->closed({StreamEnd::shutdown, 0});
+  const auto id = engine_->open_stream(state->peer(), options, now());
+  if (!id) {
+    const bool is_full = id.error() == Error::queue_full;
+    return state->closed({is_full ? StreamEnd::limit : StreamEnd::refused, 0});
+  }
+  is_asked_meanwhile_ = true;
+  streams_.emplace(*id, state);
+  state->opened(*id);
+}
+
+bool AsioHost::stream_has_room(StreamId stream) {
+  return phase_ == Phase::running && engine_->stream_has_room(stream);
+}
+
+void AsioHost::stream_write(StreamId stream, Bytes bytes) {
+  is_asked_meanwhile_ = true;
+  if (engine_) static_cast<void>(engine_->stream_write(stream, std::move(bytes), now()));
+}
+
+void AsioHost::stream_finish(StreamId stream) {
+  is_asked_meanwhile_ = true;
+  if (engine_) engine_->stream_finish(stream, now());
+}
+
+void AsioHost::stream_reset(StreamId stream, StreamEnd end, std::uint32_t code) {
+  is_asked_meanwhile_ = true;
+  if (engine_) engine_->stream_reset(stream, end, code, now());
+}
+
+void AsioHost::stream_consumed(StreamId stream, std::size_t bytes) {
+  is_asked_meanwhile_ = true;
+  if (engine_) engine_->stream_consumed(stream, bytes, now());
+}
+
+void AsioHost::set_stream_deadline(StreamId stream, Duration from_now) {
+  stream_deadlines_.erase(stream);
+  if (from_now == Duration::max() || !streams_.contains(stream)) return;
+  Timer& timer = stream_deadlines_.try_emplace(stream, io_.get_executor()).first->second;
+  timer.expires_after(from_now);
+  timer.async_wait([this, stream](boost::system::error_code error) {
+    if (error || !engine_) return;
+    engine_->stream_reset(stream, StreamEnd::timed_out, 0, now());
+    settle();
+  });
+}
+
+std::shared_ptr<StreamState> AsioHost::stream(StreamId id) const {
+  const auto at = streams_.find(id);
+  return at == streams_.end() ? nullptr : at->second;
+}
+
+void AsioHost::tell(NotifyWish::StreamOpened&& opened) {
+  if (!events_.stream || muted_) {
+    return stream_reset(opened.stream, StreamEnd::refused, 0);
+  }
+  const auto state = std::make_shared<StreamState>(shared_from_this(), opened.peer,
+                                                   std::move(opened.label), false);
+  streams_.emplace(opened.stream, state);
+  state->opened(opened.stream);
+  events_.stream(StreamState::handle_of(state));
+}
+
+void AsioHost::tell(NotifyWish::StreamAccepted&& accepted) {
+  if (const auto state = stream(accepted.stream)) state->accepted();
+}
+
+void AsioHost::tell(NotifyWish::StreamBytes&& bytes) {
+  if (const auto state = stream(bytes.stream)) state->arrived(std::move(bytes.bytes));
+}
+
+void AsioHost::tell(NotifyWish::StreamFinished&& finished) {
+  if (const auto state = stream(finished.stream)) state->finished();
+}
+
+void AsioHost::tell(NotifyWish::StreamWritable&& writable) {
+  if (const auto state = stream(writable.stream)) state->writable();
+}
+
+void AsioHost::tell(NotifyWish::StreamClosed&& closed) {
+  stream_deadlines_.erase(closed.stream);
+  if (const auto state = streams_.extract(closed.stream)) {
+    state.mapped()->closed({closed.end, closed.code});
+  }
+}
+
 // ---- The peer cache -------------------------------------------------------------------------
 
 void AsioHost::watch_cache() {
@@ -699,6 +811,7 @@ void AsioHost::finish() {
   phase_ = Phase::gone;
   timer_.cancel();
   cache_timer_.cancel();
+  stream_deadlines_.clear();
   links_.clear();
   websocket_.reset();
   tcp_.reset();
@@ -723,11 +836,12 @@ void AsioHost::give_up_callbacks() {
   for (auto& [message, done] : std::exchange(sends_, {})) done(refused(Error::closed));
   for (auto& [id, done] : std::exchange(connects_, {})) done(std::unexpected(Error::closed));
   for (auto& [number, hop] : std::exchange(traces_, {})) hop({.lost = true});
+  for (auto& [id, state] : std::exchange(streams_, {})) state->closed({StreamEnd::shutdown, 0});
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Host>, StartError> Host::make(NodeOptions options, NodeEvents events) {
+Result<std::shared_ptr<Host>, StartError> Host::make(NodeOptions options, NodeEvents events) {
   return AsioHost::make(std::move(options), std::move(events));
 }
 

@@ -25,10 +25,12 @@ struct Ear {
   std::function<void()> gone;
 };
 
-class Host {
+class StreamState;
+
+class Host : public std::enable_shared_from_this<Host> {
  public:
   /// Checks the options, reads key and cache, binds the ports.
-  static Result<std::unique_ptr<Host>, StartError> make(NodeOptions options, NodeEvents events);
+  static Result<std::shared_ptr<Host>, StartError> make(NodeOptions options, NodeEvents events);
 
   virtual ~Host() = default;
 
@@ -55,6 +57,16 @@ class Host {
   virtual void trace(const NodeId& to, TraceCallback hop) = 0;
   virtual std::vector<Peer> peers() const = 0;
   virtual Stats stats() const = 0;
+
+  /// StreamState::closed follows exactly once.
+  virtual void open_stream(const std::shared_ptr<StreamState>& state,
+                           const StreamOptions& options) = 0;
+  virtual bool stream_has_room(StreamId stream) = 0;
+  virtual void stream_write(StreamId stream, Bytes bytes) = 0;
+  virtual void stream_finish(StreamId stream) = 0;
+  virtual void stream_reset(StreamId stream, StreamEnd end, std::uint32_t code) = 0;
+  virtual void stream_consumed(StreamId stream, std::size_t bytes) = 0;
+  virtual void set_stream_deadline(StreamId stream, Duration from_now) = 0;
 
   /// Until its owner lets go of it.
   virtual void add_ear(const std::weak_ptr<Ear>& ear) = 0;

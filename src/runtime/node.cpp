@@ -8,6 +8,7 @@
 
 #include "runtime/host.hpp"
 #include "runtime/node_impl.hpp"
+#include "runtime/stream_state.hpp"
 
 #ifndef PEER_RELAY_VERSION
 #define PEER_RELAY_VERSION "0.1.0"
@@ -82,6 +83,14 @@ Result<void> Node::send(const NodeId& to, Payload payload) {
 
 void Node::send(const NodeId& to, Payload payload, SendOptions options, SendCallback done) {
   impl_->host->send(to, std::move(payload), options, std::move(done));
+}
+
+Stream Node::open_stream(const NodeId& to, StreamOptions options) {
+  auto state = std::make_shared<StreamState>(impl_->host, to, options.label, true);
+  impl_->host->call([state, options = std::move(options)] {
+    state->host().open_stream(state, options);
+  });
+  return StreamState::handle_of(state);
 }
 
 void Node::connect(const NodeId& to, ConnectCallback done) {

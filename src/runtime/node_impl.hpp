@@ -15,7 +15,7 @@ namespace peer_relay {
 /// The host, and the thread that runs it. The thread holds it too, so that a handler may destroy
 /// the Node it is called by.
 struct Node::Impl {
-  std::unique_ptr<Host> host;
+  std::shared_ptr<Host> host;
   std::thread thread;
 
   /// Asks on the node's thread and waits; answers at once where we are on it.

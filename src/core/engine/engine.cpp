@@ -728,6 +728,8 @@ bool Engine::stream_write(StreamId stream, Bytes bytes, TimePoint now) {
   return rooms_->streams.write(stream, std::move(bytes), now, rooms_->out);
 }
 
+bool Engine::stream_has_room(StreamId stream) { return rooms_->streams.has_room(stream); }
+
 void Engine::stream_finish(StreamId stream, TimePoint now) {
   rooms_->now = now;
   rooms_->streams.finish(stream, now, rooms_->out);

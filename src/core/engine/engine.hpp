@@ -83,13 +83,6 @@ using Liar = std::function<Lie(const Passing&)>;
 /// Whom a liar tells others of; nobody else, whatever it is asked.
 using Accomplice = std::function<bool(const NodeId&)>;
 
-/// How an application opens a stream.
-struct StreamOptions {
-  std::string label = {};  ///< what it is for; at most limits::stream_label_bytes_max, UTF-8
-  bool seeks_link = true;  ///< asks for a direct link, if there is none: relays are others'
-  Duration timeout = limits::stream_open_timeout;  ///< for the other node's first word
-};
-
 /// How a link came to be.
 struct LinkOrigin {
   std::optional<DialId> dial;  ///< ours, or the other side's if nothing
@@ -177,6 +170,7 @@ class Engine {
   /// All or nothing: false where limits::stream_unsent_bytes_max wait already. Then, and after the
   /// write that filled it, NotifyWish::StreamWritable follows.
   bool stream_write(StreamId stream, Bytes bytes, TimePoint now);
+  bool stream_has_room(StreamId stream);
   void stream_finish(StreamId stream, TimePoint now);
   void stream_reset(StreamId stream, StreamEnd end, std::uint32_t code, TimePoint now);
   /// So many bytes of NotifyWish::StreamBytes are done with: as many more may come.

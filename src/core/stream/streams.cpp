@@ -96,10 +96,7 @@ Result<StreamId> Streams::open(const NodeId& to, StreamOpening opening, TimePoin
 bool Streams::write(StreamId id, Bytes bytes, TimePoint now, Outbox& out) {
   Stream* const stream = find(id);
   if (stream == nullptr || stream->is_finished || bytes.empty()) return true;
-  if (stream->unsent() >= limits::stream_unsent_bytes_max) {
-    stream->awaits_room = true;
-    return false;
-  }
+  if (!has_room(id)) return false;
   PEER_RELAY_ASSERT(stream->buffer.end() + bytes.size() <= stream_bytes_max);
   stream->buffer.append(std::move(bytes));
   stream->awaits_room = stream->unsent() >= limits::stream_unsent_bytes_max;
@@ -107,6 +104,13 @@ bool Streams::write(StreamId id, Bytes bytes, TimePoint now, Outbox& out) {
   mark_ready(with, id, *stream);
   speak(with, now, out);
   return true;
+}
+
+bool Streams::has_room(StreamId id) {
+  Stream* const stream = find(id);
+  if (stream == nullptr || stream->unsent() < limits::stream_unsent_bytes_max) return true;
+  stream->awaits_room = true;
+  return false;
 }
 
 void Streams::finish(StreamId id, TimePoint now, Outbox& out) {
@@ -338,7 +342,7 @@ void Streams::end(StreamId id, StreamEnd how, std::uint32_t code, bool tells_pee
   with.streams.erase(stream.number);
   promised_bytes_ -= stream.window;
   SaidOfStream last_word{.what = What::reset,
-                         .end = how <= StreamEnd::shutdown ? how : StreamEnd::unknown,
+                         .end = how <= StreamEnd::shutdown ? how : StreamEnd::reset,
                          .code = code,
                          .number = stream.number};
   if (how == StreamEnd::finished) {

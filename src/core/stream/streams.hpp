@@ -95,6 +95,8 @@ class Streams {
   Result<StreamId> open(const NodeId& to, StreamOpening opening, TimePoint now, Outbox& out);
   /// Takes all, or nothing where stream_unsent_bytes_max wait already: StreamWritable follows.
   bool write(StreamId stream, Bytes bytes, TimePoint now, Outbox& out);
+  /// Whether a write would be taken; if not, StreamWritable follows.
+  bool has_room(StreamId stream);
   /// Nothing more will be written; what was still leaves.
   void finish(StreamId stream, TimePoint now, Outbox& out);
   void reset(StreamId stream, StreamEnd end, std::uint32_t code, TimePoint now, Outbox& out);
