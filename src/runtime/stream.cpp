@@ -70,10 +70,13 @@ void Stream::reset(std::uint32_t code) {
   handle_->call([code](StreamState& state) { state.reset(StreamEnd::reset, code); });
 }
 
+void Stream::refuse() {
+  handle_->call([](StreamState& state) { state.reset(StreamEnd::refused, 0); });
+}
+
 void Stream::expires_after(Duration duration) {
-  handle_->call([duration](StreamState& state) {
-    state.host().set_stream_deadline(state.id(), duration);
-  });
+  handle_->call(
+      [duration](StreamState& state) { state.host().set_stream_deadline(state.id(), duration); });
 }
 
 // ---- On the node's thread ----
@@ -141,8 +144,8 @@ void StreamState::write_on() {
       const bool is_whole = write.taken == 0 && size == write.bytes.size();
       const auto from = write.bytes.begin() + static_cast<std::ptrdiff_t>(write.taken);
       if (!host_->stream_has_room(id_)) return;
-      Bytes piece = is_whole ? std::move(write.bytes)
-                             : Bytes{from, from + static_cast<std::ptrdiff_t>(size)};
+      Bytes piece =
+          is_whole ? std::move(write.bytes) : Bytes{from, from + static_cast<std::ptrdiff_t>(size)};
       host_->stream_write(id_, std::move(piece));
       write.taken += size;
       if (is_whole) break;
