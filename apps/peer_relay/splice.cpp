@@ -5,6 +5,7 @@
 #include <charconv>
 #include <utility>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -117,12 +118,23 @@ void Splice::ask() {
 void Splice::got(StreamRead read) {
   if (!read) return;  // `closed` follows
   if (read->empty()) {
-    if (ends_.is_socket) shutdown(ends_.out, SHUT_WR);
-    return;
+    return pass_on_end();
   }
   unwritten_ = std::move(*read);
   written_ = 0;
   flush();
+}
+
+// Whoever reads us sees it now, though the other way goes on.
+void Splice::pass_on_end() {
+  if (ends_.is_socket) {
+    shutdown(ends_.out, SHUT_WR);
+    return;
+  }
+  const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (nowhere < 0) return;
+  dup2(nowhere, ends_.out);
+  close(nowhere);
 }
 
 void Splice::flush() {

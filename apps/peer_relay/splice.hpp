@@ -25,7 +25,8 @@ class Splice : public std::enable_shared_from_this<Splice> {
   struct Ends {
     int in = -1;   ///< read from; -1: nothing is said
     int out = -1;  ///< written to
-    /// They are a socket's, twice (dup), and are closed in the end; else they are left alone.
+    /// They are a socket's, twice (dup), and are closed in the end. Others are left open, but `out`
+    /// leads to nowhere once all is written, so that its reader sees the end.
     bool is_socket = false;
   };
   /// Nothing: both ways have ended well.
@@ -52,6 +53,7 @@ class Splice : public std::enable_shared_from_this<Splice> {
   void taken(const StreamWritten& written);
   void ask();
   void got(StreamRead read);
+  void pass_on_end();
   void flush();
   void closed(const StreamError& error);
   void end_if_done();
