@@ -205,6 +205,11 @@ struct NotifyWish {
     NodeId id{};
     std::optional<Error> error = {};
   };
+  /// What came of an address that the application asked for.
+  struct AddressDone {
+    std::string address;
+    std::optional<NodeId> id = {};  ///< of the node there, to which there is a link now
+  };
   struct Traced {
     std::uint64_t trace = 0;
     TraceHop hop;
@@ -239,7 +244,7 @@ struct NotifyWish {
     StreamEnd end = StreamEnd::finished;
     std::uint32_t code = 0;
   };
-  std::variant<Message, SendDone, PeerUp, PeerLost, ConnectDone, Traced, Problem, Joined,
+  std::variant<Message, SendDone, PeerUp, PeerLost, ConnectDone, AddressDone, Traced, Problem, Joined,
                StreamOpened, StreamAccepted, StreamBytes, StreamFinished, StreamWritable,
                StreamClosed>
       event;
