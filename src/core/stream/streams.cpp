@@ -654,10 +654,12 @@ void Streams::wake(TimePoint now, Outbox& out) {
   }
   while (const auto peer = timers_.pop_due(now)) {
     const auto at = conversations_.find(*peer);
-    if (at == conversations_.end() || at->second.armed > now) continue;
-    at->second.armed = never;
-    attend(at->second, now, out);
-    const Conversation& with = at->second;
+    if (at == conversations_.end()) continue;
+    Conversation& with = at->second;
+    if (with.armed_soon > now && with.armed_late > now) continue;  // stale
+    if (with.armed_soon <= now) with.armed_soon = never;
+    if (with.armed_late <= now) with.armed_late = never;
+    attend(with, now, out);
     const bool is_over = with.streams.empty() && !with.has_to_say() && !with.arrivals.owes() &&
                          now - with.last_heard >= forgotten_after;
     if (is_over) conversations_.erase(at);
@@ -706,18 +708,24 @@ bool Streams::is_dead(const Conversation& with, TimePoint now) const {
   return waits != never && now - waits >= options_.dead_after;
 }
 
-// For what it waits for next.
+// For what it waits for next. What is far off and only moves on keeps its entry among the timers,
+// or each acknowledgement that waits would leave one more of them behind.
 void Streams::arm(Conversation& with, TimePoint now) {
-  TimePoint at = with.acknowledge_at;
+  TimePoint soon = with.acknowledge_at;
+  TimePoint late = never;
+  if (!with.is_linked) soon = std::min(soon, with.recovery.next_wake());
   if (with.streams.empty()) {
-    at = std::min(at, std::max(with.last_heard + forgotten_after, now + look_again));
+    late = std::max(with.last_heard + forgotten_after, now + look_again);
   } else if (!with.is_linked) {
-    at = std::min(at, std::max(with.last_heard, with.last_pinged) + options_.ping_after);
+    late = std::max(with.last_heard, with.last_pinged) + options_.ping_after;
   }
-  if (!with.is_linked) at = std::min(at, with.recovery.next_wake());
-  if (at >= with.armed) return;
-  with.armed = at;
-  timers_.arm(at, with.peer);
+  const auto set = [&](TimePoint at, TimePoint& armed) {
+    if (at >= armed) return;
+    armed = at;
+    timers_.arm(at, with.peer);
+  };
+  set(soon, with.armed_soon);
+  set(late, with.armed_late);
 }
 
 }  // namespace peer_relay

@@ -130,6 +130,7 @@ class Streams {
   std::size_t conversations() const { return conversations_.size(); }
   /// What waits to be said to that peer: streams and last words.
   std::size_t waiting(const NodeId& peer) const;
+  std::size_t timers() const { return timers_.size(); }
 
  private:
   static constexpr std::uint64_t token_flag = std::uint64_t{1} << 63;
@@ -195,7 +196,8 @@ class Streams {
     TimePoint acknowledge_at = never;
     TimePoint last_heard{};
     TimePoint last_pinged{};
-    TimePoint armed = never;
+    TimePoint armed_soon = never;
+    TimePoint armed_late = never;
     bool has_to_say() const { return !ready.empty() || !last_words.empty(); }
   };
 

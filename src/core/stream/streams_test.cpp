@@ -713,6 +713,17 @@ TEST_F(StreamsAlone, LostPacketsAreCounted) {
   EXPECT_EQ(alice->out.stats().stream_bytes_resent, 10u);
 }
 
+TEST_F(StreamsAlone, TimeThatPassesInSmallStepsLeavesNoTimersBehind) {
+  meet_bob(false);
+  const StreamId stream = open(*alice, bob->id);
+  for (int i = 0; i < 2'000; ++i) {
+    write(*alice, stream, bytes_from(0, 10));
+    run_for(15ms);
+  }
+  EXPECT_LT(alice->streams.timers(), 20u);
+  EXPECT_LT(bob->streams.timers(), 20u);
+}
+
 TEST_F(StreamsAlone, StreamsTakeTurns) {
   meet_mallory();
   const auto [large, large_number] = open_to_mallory();
