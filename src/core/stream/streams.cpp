@@ -452,7 +452,7 @@ void Streams::say_again(Conversation& with) {
   }
 }
 
-void Streams::say_again(Conversation& with, std::vector<SaidOfStream> said) {
+void Streams::say_again(Conversation& with, const std::vector<SaidOfStream>& said) {
   for (const SaidOfStream& each : said) {
     if (each.what == What::reset || each.what == What::last_window) {
       with.last_words.push(each);
@@ -494,9 +494,9 @@ void Streams::put_answer(Conversation& with, const SaidOfStream& word) {
   if (with.last_words.size() < answers_max) with.last_words.push(word);
 }
 
-void Streams::hear(Conversation& with, Recovery::News news, Outbox& out) {
+void Streams::hear(Conversation& with, const Recovery::News& news, Outbox& out) {
   out.stats().stream_packets_lost += news.packets_lost;
-  say_again(with, std::move(news.lost));
+  say_again(with, news.lost);
 }
 
 // ---- What leaves ----
@@ -674,9 +674,9 @@ void Streams::attend(Conversation& with, TimePoint now, Outbox& out) {
       with.last_words.clear();
       with.recovery.forget();
     }
-    Recovery::News news = with.recovery.wake(now);
+    const Recovery::News news = with.recovery.wake(now);
     const bool was_probe = news.is_probe;
-    hear(with, std::move(news), out);
+    hear(with, news, out);
     if (was_probe) {
       with.way = static_cast<std::uint8_t>((with.way + 1) % ways_max);
       with.way_until = now + other_way_for;
@@ -711,9 +711,9 @@ bool Streams::is_dead(const Conversation& with, TimePoint now) const {
 // For what it waits for next. What is far off and only moves on keeps its entry among the timers,
 // or each acknowledgement that waits would leave one more of them behind.
 void Streams::arm(Conversation& with, TimePoint now) {
-  TimePoint soon = with.acknowledge_at;
+  TimePoint soonest = with.acknowledge_at;
   TimePoint late = never;
-  if (!with.is_linked) soon = std::min(soon, with.recovery.next_wake());
+  if (!with.is_linked) soonest = std::min(soonest, with.recovery.next_wake());
   if (with.streams.empty()) {
     late = std::max(with.last_heard + forgotten_after, now + look_again);
   } else if (!with.is_linked) {
@@ -724,7 +724,7 @@ void Streams::arm(Conversation& with, TimePoint now) {
     armed = at;
     timers_.arm(at, with.peer);
   };
-  set(soon, with.armed_soon);
+  set(soonest, with.armed_soon);
   set(late, with.armed_late);
 }
 

@@ -225,9 +225,9 @@ class Streams {
 
   void mark_ready(Conversation& with, StreamId id, Stream& stream);
   void say_again(Conversation& with);
-  void say_again(Conversation& with, std::vector<SaidOfStream> said);
+  void say_again(Conversation& with, const std::vector<SaidOfStream>& said);
   static void put_answer(Conversation& with, const SaidOfStream& word);
-  void hear(Conversation& with, Recovery::News news, Outbox& out);
+  void hear(Conversation& with, const Recovery::News& news, Outbox& out);
   /// Sees to it that what there is to say is said: by the link, or in packets.
   void speak(Conversation& with, TimePoint now, Outbox& out);
   void send_packet(Conversation& with, TimePoint now, Outbox& out);
