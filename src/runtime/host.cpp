@@ -204,7 +204,11 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   std::unordered_map<StreamId, std::shared_ptr<StreamState>> streams_;  // bounded by the engine
   std::unordered_map<StreamId, Timer> stream_deadlines_;                // of those
   std::vector<std::function<void()>> destroyed_;
-  std::unordered_map<std::uint64_t, Timer> alarms_;  // as the application's calls under way
+  struct Alarm {
+    Timer timer;
+    CallOrder task;  // not in the timer's handler: that outlives us in the io_context, which is ours
+  };
+  std::unordered_map<std::uint64_t, Alarm> alarms_;  // as the application's calls under way
   std::uint64_t last_alarm_ = 0;
 
   Timer cache_timer_{io_.get_executor()};
@@ -762,12 +766,12 @@ void AsioHost::set_stream_deadline(StreamId stream, Duration from_now) {
 void AsioHost::after(Duration delay, CallOrder task) {
   if (phase_ != Phase::running) return;
   const std::uint64_t alarm = ++last_alarm_;
-  Timer& timer = alarms_.try_emplace(alarm, io_.get_executor()).first->second;
-  timer.expires_after(delay);
-  timer.async_wait([this, alarm, task = std::move(task)](boost::system::error_code error) {
+  const auto at = alarms_.emplace(alarm, Alarm{Timer{io_.get_executor()}, std::move(task)}).first;
+  at->second.timer.expires_after(delay);
+  at->second.timer.async_wait([this, alarm](boost::system::error_code error) {
     if (error) return;
-    alarms_.erase(alarm);
-    task();
+    const auto due = alarms_.extract(alarm);
+    due.mapped().task();
     settle();
   });
 }
