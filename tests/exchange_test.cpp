@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Peer exchange, over real sockets on this machine.
+#include "peer_relay/exchange.hpp"
+
 #include <future>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "peer_relay/exchange.hpp"
 #include "support/test_node.hpp"
 
 namespace peer_relay {

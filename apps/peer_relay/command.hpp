@@ -35,6 +35,7 @@ int ping(Arguments arguments);
 int trace(Arguments arguments);
 int pipe(Arguments arguments);
 int forward(Arguments arguments);
+int exchange(Arguments arguments);
 int peers(Arguments arguments);
 int status(Arguments arguments);
 int id(Arguments arguments);

@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "text.hpp"
+
 namespace peer_relay::app {
 namespace {
 

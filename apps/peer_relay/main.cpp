@@ -34,6 +34,7 @@ constexpr std::array verbs{
     Verb{"trace", trace, "show each node on the way to another"},
     Verb{"pipe", pipe, "carry standard input and output over a stream to a node"},
     Verb{"forward", forward, "carry connections to a local port to a port of a node"},
+    Verb{"exchange", exchange, "talk to peers that name each other, without a hub"},
     Verb{"peers", peers, "show the links of a running node"},
     Verb{"status", status, "show how a running node is"},
     Verb{"id", id, "make or show an identity"},

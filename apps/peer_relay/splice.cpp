@@ -2,7 +2,6 @@
 #include "splice.hpp"
 
 #include <cerrno>
-#include <charconv>
 #include <utility>
 
 #include <fcntl.h>
@@ -35,13 +34,6 @@ bool is_writable_now(int fd) {
 }
 
 }  // namespace
-
-std::optional<std::uint16_t> port_in(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
-  return port;
-}
 
 Splice::Splice(Loop& loop, Stream stream, Ends ends, Ended ended)
     : loop_{loop}, stream_{std::move(stream)}, ends_{ends}, ended_{std::move(ended)} {}

@@ -7,15 +7,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string_view>
 
 #include "loop.hpp"
 #include "peer_relay/stream.hpp"
 
 namespace peer_relay::app {
-
-/// 1 to 65535, in decimal.
-std::optional<std::uint16_t> port_in(std::string_view text);
 
 /// Carries both ways until both have ended, with back-pressure: what the stream does not take is
 /// not read, and what is not read of the stream stops its writer. The end of one way is passed on,

@@ -168,6 +168,13 @@ std::string shell_word(std::string_view text) {
   return out + "'";
 }
 
+std::optional<std::uint16_t> port_in(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
+  return port;
+}
+
 std::string base64(BytesView bytes) {
   std::string out;
   out.reserve((bytes.size() + 2) / 3 * 4);

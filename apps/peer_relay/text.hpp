@@ -40,6 +40,9 @@ std::string escaped(std::string_view text, std::size_t columns);
 /// As one word of a POSIX shell.
 std::string shell_word(std::string_view text);
 
+/// A port: 1 to 65535, in decimal.
+std::optional<std::uint16_t> port_in(std::string_view text);
+
 std::string base64(BytesView bytes);
 std::optional<Bytes> from_base64(std::string_view text);
 

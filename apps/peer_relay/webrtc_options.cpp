@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "webrtc_options.hpp"
 
-#include <charconv>
 #include <cstdint>
 
 #include <fmt/format.h>
 
+#include "text.hpp"
+
 namespace peer_relay::app {
 
-namespace {
-
-std::optional<std::uint16_t> port_in(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
-  return port;
-}
-
-}  // namespace
-
-void WebRtcArguments::add_to(Command& command) {
+void WebRtcArguments::add_switch_to(Command& command) {
   command
       .text("--webrtc", setting_, "on|off",
             "Data channels: direct links to nodes that cannot be dialed, browsers among them")
@@ -28,6 +18,14 @@ void WebRtcArguments::add_to(Command& command) {
         return setting == "on" || setting == "off" ? std::string{}
                                                    : "'" + setting + "' is neither on nor off";
       });
+}
+
+void WebRtcArguments::add_to(Command& command) {
+  add_switch_to(command);
+  add_details_to(command);
+}
+
+void WebRtcArguments::add_details_to(Command& command) {
   command.texts("--stun", named_.stun, "HOST:PORT",
                 "Ask this STUN server for our public address; several may be given. Without one "
                 "nobody outside the network is asked");

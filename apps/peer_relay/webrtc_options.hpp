@@ -16,10 +16,14 @@ class WebRtcArguments {
   explicit WebRtcArguments(bool usual) : setting_(usual ? "on" : "off") {}
 
   void add_to(Command& command);
+  /// All but `--webrtc on|off`, for verbs where that has another meaning.
+  void add_details_to(Command& command);
   /// What is wrong with them, for people; nothing if `out` is filled in.
   std::optional<std::string> complete(WebRtc& out) const;
 
  private:
+  void add_switch_to(Command& command);
+
   std::string setting_;
   std::string ports_;
   bool hides_host_ = false;

@@ -39,7 +39,7 @@ struct ExchangeError {
     no_new_peer,        ///< the peer that was asked has none to offer
     listen_failed,      ///< the port is taken, or not allowed
     timed_out,
-    closed,             ///< the exchange, or the peer that was asked
+    closed,  ///< the exchange, or the peer that was asked
   };
   Kind kind{};
   std::string message;  ///< one sentence, without a full stop
@@ -60,8 +60,7 @@ struct ExchangeOptions {
 };
 
 class ExchangePeer;
-using ExchangePeerCallback =
-    std::function<void(const std::expected<ExchangePeer, ExchangeError>&)>;
+using ExchangePeerCallback = std::function<void(const std::expected<ExchangePeer, ExchangeError>&)>;
 
 /// Copies are the same peer.
 class ExchangePeer {
@@ -76,6 +75,7 @@ class ExchangePeer {
   const std::string& remote_address() const;
   const NodeId& id() const;  ///< the node's
   bool is_incoming() const;
+  bool operator==(const ExchangePeer&) const = default;
 
   /// Asks this peer.
   void get_new_peer(ExchangePeerCallback done = {});
@@ -89,8 +89,8 @@ class ExchangePeer {
 
 /// Handlers; each may be empty.
 struct ExchangeEvents {
-  std::function<void(ExchangePeer)> peer = {};        ///< in and out
-  std::function<void(ExchangePeer)> disconnect = {};  ///< one that was told is gone
+  std::function<void(ExchangePeer)> peer = {};           ///< in and out
+  std::function<void(ExchangePeer)> disconnect = {};     ///< one that was told is gone
   std::function<void(const ExchangeError&)> error = {};  ///< what no callback tells
   std::function<void(ExchangePeer, const ExchangeError&)> peer_error = {};  ///< then it is gone
 };
@@ -106,8 +106,7 @@ class Exchange {
   static constexpr std::size_t peers_max = 4096;
 
   /// Throws nothing: what keeps the node from starting is told to every callback.
-  explicit Exchange(std::string network, ExchangeOptions options = {},
-                    ExchangeEvents events = {});
+  explicit Exchange(std::string network, ExchangeOptions options = {}, ExchangeEvents events = {});
   Exchange(Exchange&&) noexcept;
   Exchange& operator=(Exchange&&) noexcept;
   /// As close(), and waits until all is freed.

@@ -163,8 +163,9 @@ class Node {
   /// The same, and tells who is there: linked, be it by another link that stood before. Why not, in
   /// words, comes by NodeEvents::error before.
   void connect(const std::string& url, ConnectCallback done);
-  /// Listens for ws:// (wss:// with NodeOptions::tls) or tcp://, beside what it listens for already;
-  /// 0 picks a port. Waits for the node's thread. port() and urls() still tell of the start.
+  /// Listens for ws:// (wss:// with NodeOptions::tls) or tcp://, beside what it listens for
+  /// already; 0 picks a port. Waits for the node's thread. port() and urls() still tell of the
+  /// start.
   Result<std::uint16_t, StartError> listen(Scheme scheme, const std::string& host,
                                            std::uint16_t port);
   /// Lets nobody in by that any longer. Links stay.

@@ -244,8 +244,8 @@ struct NotifyWish {
     StreamEnd end = StreamEnd::finished;
     std::uint32_t code = 0;
   };
-  std::variant<Message, SendDone, PeerUp, PeerLost, ConnectDone, AddressDone, Traced, Problem, Joined,
-               StreamOpened, StreamAccepted, StreamBytes, StreamFinished, StreamWritable,
+  std::variant<Message, SendDone, PeerUp, PeerLost, ConnectDone, AddressDone, Traced, Problem,
+               Joined, StreamOpened, StreamAccepted, StreamBytes, StreamFinished, StreamWritable,
                StreamClosed>
       event;
 };

@@ -139,8 +139,8 @@ struct Exchange::State : std::enable_shared_from_this<Exchange::State> {
   template <class Call>
   void on_thread(Call call);
 
-  void connect(const std::string& transport, const std::string& host,
-               const TransportOptions& how, PeerCallback done);
+  void connect(const std::string& transport, const std::string& host, const TransportOptions& how,
+               PeerCallback done);
   void link_to(const std::string& url, std::optional<NodeId> expected, PeerCallback done);
   void accept(const std::string& transport, const TransportOptions& how, AcceptCallback done);
   void unaccept(const std::string& transport);
@@ -215,8 +215,7 @@ void Exchange::connect(const std::string& transport, const std::string& host,
   state_->on_thread([=](State& state) { state.connect(transport, host, options, done); });
 }
 
-void Exchange::accept(const std::string& transport, TransportOptions options,
-                      AcceptCallback done) {
+void Exchange::accept(const std::string& transport, TransportOptions options, AcceptCallback done) {
   state_->on_thread([=](State& state) { state.accept(transport, options, done); });
 }
 
@@ -304,8 +303,8 @@ void Exchange::State::connect(const std::string& transport, const std::string& h
 
 void Exchange::State::link_to(const std::string& url, std::optional<NodeId> expected,
                               PeerCallback done) {
-  node->connect(url, [self = weak_from_this(), url, expected, done](
-                         const Result<peer_relay::Peer>& linked) {
+  node->connect(url, [self = weak_from_this(), url, expected,
+                      done](const Result<peer_relay::Peer>& linked) {
     const auto state = self.lock();
     if (state == nullptr) return;
     if (linked && (!expected || linked->id == *expected)) return state->open(linked->id, done);
@@ -316,8 +315,7 @@ void Exchange::State::link_to(const std::string& url, std::optional<NodeId> expe
                                           other.mapped(), state->network)));
     }
     if (linked) return tell(done, error(Kind::connect_failed, url + " is another node by now"));
-    tell(done, error(Kind::connect_failed,
-                     fmt::format("{}: {}", url, describe(linked.error()))));
+    tell(done, error(Kind::connect_failed, fmt::format("{}: {}", url, describe(linked.error()))));
   });
 }
 
@@ -332,12 +330,12 @@ void Exchange::State::accept(const std::string& transport, const TransportOption
   };
   if (!node) return answer(std::unexpected(start_error));
   if (!is_transport(transport) || (transport == "webrtc" && !has_webrtc())) {
-    return answer(error(Kind::unknown_transport,
-                        fmt::format("no transport '{}' to accept by", transport)));
+    return answer(
+        error(Kind::unknown_transport, fmt::format("no transport '{}' to accept by", transport)));
   }
   if (accepts.contains(transport)) {
-    return answer(error(Kind::already_accepting,
-                        fmt::format("already accepting by '{}'", transport)));
+    return answer(
+        error(Kind::already_accepting, fmt::format("already accepting by '{}'", transport)));
   }
   std::uint16_t port = 0;
   if (transport != "webrtc") {
@@ -531,9 +529,9 @@ void Exchange::State::answer(const std::shared_ptr<Peer::Body>& asker, const Jso
     }
     std::vector<std::shared_ptr<Peer::Body>> those;
     for (const auto& [key, body] : bodies) {
-      const bool would_do = body->is_ready && body->id != asker->id &&
-                            body->accepts.contains(transport) &&
-                            (std::string_view{transport} == "webrtc" || !body->remote_address.empty());
+      const bool would_do =
+          body->is_ready && body->id != asker->id && body->accepts.contains(transport) &&
+          (std::string_view{transport} == "webrtc" || !body->remote_address.empty());
       if (would_do) those.push_back(body);
     }
     if (!those.empty()) choices.emplace_back(transport, std::move(those));

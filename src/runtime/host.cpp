@@ -197,16 +197,17 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   std::string dial_detail_;                            // of the dial that fails in this turn
   std::unordered_map<MessageId, SendCallback> sends_;  // bounded by the engine
   std::multimap<NodeId, ConnectCallback> connects_;    // as the application's calls under way
-  std::multimap<std::string, ConnectCallback> address_connects_;  // the same
-  std::vector<ListenPort> listening_;                             // one for each scheme
-  bool listens_on_loopback_ = false;                              // with any of them
-  std::map<std::uint64_t, TraceCallback> traces_;      // bounded by the engine
+  std::multimap<std::string, ConnectCallback> address_connects_;        // the same
+  std::vector<ListenPort> listening_;                                   // one for each scheme
+  bool listens_on_loopback_ = false;                                    // with any of them
+  std::map<std::uint64_t, TraceCallback> traces_;                       // bounded by the engine
   std::unordered_map<StreamId, std::shared_ptr<StreamState>> streams_;  // bounded by the engine
   std::unordered_map<StreamId, Timer> stream_deadlines_;                // of those
   std::vector<std::function<void()>> destroyed_;
   struct Alarm {
     Timer timer;
-    CallOrder task;  // not in the timer's handler: that outlives us in the io_context, which is ours
+    CallOrder
+        task;  // not in the timer's handler: that outlives us in the io_context, which is ours
   };
   std::unordered_map<std::uint64_t, Alarm> alarms_;  // as the application's calls under way
   std::uint64_t last_alarm_ = 0;

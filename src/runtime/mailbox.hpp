@@ -64,8 +64,8 @@ class Mailbox {
     bytes_ = 0;
   }
 
-  /// Nobody comes for orders any more: those that are there go, and no more are taken. They may hold
-  /// what holds the box.
+  /// Nobody comes for orders any more: those that are there go, and no more are taken. They may
+  /// hold what holds the box.
   void close() {
     std::vector<Order> left;  // goes after the lock: an order may put another
     const std::lock_guard lock{mutex_};

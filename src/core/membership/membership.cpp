@@ -215,8 +215,8 @@ void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_we
       return;
     case Purpose::asked: {
       const bool is_there = met && *met != self_.id && dialed_well;
-      return out.notify(NotifyWish::AddressDone{
-          .address = ended.address.to_string(), .id = is_there ? met : std::nullopt});
+      return out.notify(NotifyWish::AddressDone{.address = ended.address.to_string(),
+                                                .id = is_there ? met : std::nullopt});
     }
     case Purpose::probe:
       if (const LinkedPeer* const asker = table_.find(ended.asker)) {
