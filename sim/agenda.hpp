@@ -18,14 +18,15 @@ namespace peer_relay::sim {
 ///
 /// Most of what a network plans is due within a latency or two, so the next seconds are slots of a
 /// millisecond, in any order until their turn comes; only what is farther off is in one heap (a
-/// calendar queue: Brown 1988).
+/// calendar queue: Brown 1988). The slot whose turn it is is sorted once, so that one can see who
+/// comes next.
 template <class Event>
 class Agenda {
  public:
   void add(Event event) {
     const std::uint64_t slot = slot_of(event.at);
     if (slot <= current_) {
-      push(due_, std::move(event));
+      push(late_, std::move(event));
     } else if (slot < current_ + slots_.size()) {
       ++in_slots_;
       slots_[slot % slots_.size()].push_back(std::move(event));
@@ -36,11 +37,21 @@ class Agenda {
 
   /// The next, if it is due by then.
   std::optional<Event> pop(TimePoint until) {
-    while (due_.empty()) {
+    while (due_.empty() && late_.empty()) {
       if (!advance(slot_of(until))) return std::nullopt;
     }
-    if (due_.front().at > until) return std::nullopt;
-    return take(due_);
+    const bool is_late = due_.empty() || (!late_.empty() && due_.back() < late_.front());
+    if ((is_late ? late_.front() : due_.back()).at > until) return std::nullopt;
+    if (is_late) return take(late_);
+    Event event = std::move(due_.back());
+    due_.pop_back();
+    return event;
+  }
+
+  /// What pop() is likely to give the `n`th time from now on, counted from 0; null where nothing is
+  /// known of it yet.
+  const Event* peek(std::size_t n) const {
+    return n < due_.size() ? &due_[due_.size() - 1 - n] : nullptr;
   }
 
  private:
@@ -72,19 +83,24 @@ class Agenda {
         current_ = std::max(current_, slot_of(far_.front().at));
       }
     }
+    // A thousand slots would keep what their busiest moments took: due_ has it and gives it up.
+    due_ = std::exchange(slots_[current_ % slots_.size()], {});
+    in_slots_ -= due_.size();
     while (!far_.empty() && slot_of(far_.front().at) < current_ + slots_.size()) {
-      add(take(far_));
+      if (slot_of(far_.front().at) == current_) {
+        due_.push_back(take(far_));
+      } else {
+        add(take(far_));
+      }
     }
-    std::vector<Event>& slot = slots_[current_ % slots_.size()];
-    in_slots_ -= slot.size();
-    for (Event& event : slot) push(due_, std::move(event));
-    slot = std::vector<Event>{};  // a thousand of them would keep what their busiest moments took
+    std::ranges::sort(due_, std::less{});
     return true;
   }
 
   std::uint64_t current_ = 0;
   std::size_t in_slots_ = 0;
-  std::vector<Event> due_;  // a heap: of the current slot and before
+  std::vector<Event> due_;   // of the current slot, sorted: the next is last
+  std::vector<Event> late_;  // a heap: planned for the current slot, or before, since it began
   std::vector<std::vector<Event>> slots_ = std::vector<std::vector<Event>>(slot_count);
   std::vector<Event> far_;  // a heap
 };

@@ -11,6 +11,8 @@
 #include <sstream>
 #include <utility>
 
+#include "base/gentle_growth.hpp"
+#include "base/prefetch.hpp"
 #include "core/engine/drive.hpp"
 
 namespace peer_relay::sim {
@@ -83,7 +85,7 @@ struct World::Node {
   bool is_plugged = true;
   Place place;
   Identity identity;
-  std::unique_ptr<Engine> engine;
+  std::optional<Engine> engine;
   std::uint64_t life = 0;  // engines so far: what was meant for an earlier one is void
   TimePoint wake = never;
   std::unique_ptr<Tamper> tamper;
@@ -235,8 +237,7 @@ void World::start(NodeNumber number, const NodeSpec& spec) {
   options.contact_pool = contact_pool_;
   options.legacy = spec.legacy;
   options.webrtc = spec.webrtc;
-  node.engine =
-      std::make_unique<Engine>(std::move(options), node.identity, *crypto_, random_.next(), now_);
+  node.engine.emplace(std::move(options), node.identity, *crypto_, random_.next(), now_);
   if (spec.liar) node.engine->set_liar(spec.liar);
   node.engine->start(now_);
   drive(number);
@@ -276,7 +277,7 @@ std::string World::url(NodeNumber node) const {
   return "ws://" + host_of(node) + ":" + std::to_string(port) + "/";
 }
 
-bool World::is_alive(NodeNumber node) const { return nodes_[node]->engine != nullptr; }
+bool World::is_alive(NodeNumber node) const { return nodes_[node]->engine.has_value(); }
 Engine& World::engine(NodeNumber node) { return *nodes_[node]->engine; }
 const NodeId& World::id(NodeNumber node) const { return nodes_[node]->identity.id; }
 const Identity& World::identity(NodeNumber node) const { return nodes_[node]->identity; }
@@ -382,7 +383,7 @@ std::optional<SendResult> World::result(NodeNumber node, MessageId message) cons
 Stats World::total() const {
   Stats total;
   for (const auto& node : nodes_) {
-    if (node->engine == nullptr) continue;
+    if (!node->engine) continue;
     const Stats stats = node->engine->stats();
     total.links += stats.links;
     total.messages_sent += stats.messages_sent;
@@ -404,7 +405,7 @@ Stats World::total() const {
 // ---- Links ----------------------------------------------------------------------------------
 
 bool World::are_linked(NodeNumber a, NodeNumber b) const {
-  return nodes_[a]->engine != nullptr && nodes_[a]->engine->peer(id(b), now_).has_value();
+  return nodes_[a]->engine.has_value() && nodes_[a]->engine->peer(id(b), now_).has_value();
 }
 
 LinkId World::open_channel(std::uint32_t first, std::uint32_t second, Duration latency) {
@@ -435,7 +436,9 @@ const World::Channel* World::channel_of(LinkId link) const {
 void World::attach(LinkId link) {
   Channel::End& end = channel_of(link)->ends[end_of(link)];
   end.is_open = true;
-  nodes_[end.node]->links.push_back(link);
+  std::vector<LinkId>& links = nodes_[end.node]->links;
+  grow_gently(links);
+  links.push_back(link);
 }
 
 /// The end closes; with the other one closed too, the channel is no more.
@@ -613,7 +616,7 @@ void World::negotiate(NodeNumber node, Negotiate what) {
   }
   // An answer names the offer by the number of the answerer: the other side has the rest.
   later(description_takes, [this, node, id = what.negotiation, life = nodes_[node]->life] {
-    if (nodes_[node]->life != life || nodes_[node]->engine == nullptr) return;
+    if (nodes_[node]->life != life || !nodes_[node]->engine) return;
     nodes_[node]->engine->negotiation_described(id, describe(node, id), now_);
     drive(node);
   });
@@ -631,7 +634,7 @@ void World::make_data_channel(NodeNumber offerer, NegotiationId offered, NodeNum
   const bool opens = can_reach();
   later(opens ? round_trips_to_open * 2 * there : ice_gives_up_after, [=, this] {
     const auto is_there = [this](NodeNumber node, std::uint64_t its_life) {
-      return nodes_[node]->life == its_life && nodes_[node]->engine != nullptr;
+      return nodes_[node]->life == its_life && nodes_[node]->engine.has_value();
     };
     if (!opens || !can_reach() || !is_there(offerer, life) || !is_there(answerer, other_life)) {
       if (is_there(offerer, life)) {
@@ -669,7 +672,7 @@ void World::dial(NodeNumber from, DialId dial, const Address& address) {
   const std::uint64_t life = nodes_[from]->life;
   const auto fail = [this, from, dial, life](Duration wait, DialError error) {
     later(wait, [this, from, dial, life, error] {
-      if (nodes_[from]->life != life || nodes_[from]->engine == nullptr) return;
+      if (nodes_[from]->life != life || !nodes_[from]->engine) return;
       nodes_[from]->engine->dial_failed(dial, error, now_);
       drive(from);
     });
@@ -684,7 +687,7 @@ void World::dial(NodeNumber from, DialId dial, const Address& address) {
   later(there, [this, from, to, dial, life, there, fail] {
     Node& listener = *nodes_[*to];
     if (is_torn_ && from % 2 != *to % 2) return fail(there, DialError::timed_out);
-    if (listener.engine == nullptr || !listener.listens) {
+    if (!listener.engine || !listener.listens) {
       return fail(there, DialError::refused);
     }
     const LinkId link =
@@ -697,7 +700,7 @@ void World::dial(NodeNumber from, DialId dial, const Address& address) {
     drive(*to);
     later(there, [this, from, to, dial, life, link, fail] {
       Node& dialer = *nodes_[from];
-      if (dialer.life != life || dialer.engine == nullptr) return;
+      if (dialer.life != life || !dialer.engine) return;
       if (channel_of(link) == nullptr) return fail({}, DialError::unreachable);
       attach(link);
       dialer.engine->link_opened(
@@ -750,7 +753,7 @@ void World::arrive(LinkId link, Bytes message) {
     stranger_at_.at(place_of(link))->received.push_back(std::move(message));
     return;
   }
-  if (!there.is_open || nodes_[there.node]->engine == nullptr) return;
+  if (!there.is_open || !nodes_[there.node]->engine) return;
   const NodeNumber node = there.node;
   event_hash_ = mix(mix(event_hash_, static_cast<std::uint64_t>(now_.time_since_epoch().count())),
                     static_cast<std::uint64_t>(link) << 32 | message.size());
@@ -763,7 +766,7 @@ void World::close(NodeNumber from, LinkId link, CloseReason reason) {
   if (channel == nullptr || !channel->ends[end_of(link)].is_open) return;
   const std::uint64_t life = nodes_[from]->life;
   later({}, [this, from, link, reason, life] {
-    if (nodes_[from]->life != life || nodes_[from]->engine == nullptr) return;
+    if (nodes_[from]->life != life || !nodes_[from]->engine) return;
     nodes_[from]->engine->link_closed(link, reason, now_);
     drive(from);
   });
@@ -788,7 +791,7 @@ void World::hear_gone(LinkId link, CloseReason reason) {
   if (!there.is_open) return;
   const NodeNumber node = there.node;
   detach(other_end(link));
-  if (nodes_[node]->engine == nullptr) return;
+  if (!nodes_[node]->engine) return;
   const bool is_error = reason == CloseReason::transport_error;
   nodes_[node]->engine->link_closed(other_end(link),
                                     is_error ? reason : CloseReason::transport_closed, now_);
@@ -844,7 +847,7 @@ void World::happen(Event event) {
       return hear_gone(event.link, event.reason);
     case Event::Kind::wake: {
       Node& node = *nodes_[event.node];
-      if (node.engine == nullptr || node.wake != now_) return;
+      if (!node.engine || node.wake != now_) return;
       node.wake = never;
       node.engine->wake(now_);
       drive(event.node);
@@ -862,7 +865,7 @@ void World::happen(Event event) {
 
 void World::drive(NodeNumber number) {
   Node& node = *nodes_[number];
-  while (node.engine != nullptr) {
+  while (node.engine.has_value()) {
     peer_relay::drive(*node.engine, node);
     if (writable_.empty()) return;
     for (const LinkId link : writable_) node.engine->link_writable(link, now_);
@@ -870,10 +873,45 @@ void World::drive(NodeNumber number) {
   }
 }
 
+// A large world does not fit into caches, and each event is of another node: what it will need is
+// fetched in steps, each by what the step before it has brought, while others are at work.
+void World::foresee() {
+  const auto node_of = [this](const Event& event) -> const Node* {
+    if (event.kind == Event::Kind::wake) return nodes_[event.node].get();
+    if (event.kind != Event::Kind::arrive) return nullptr;
+    const Channel* const channel = channel_of(event.link);
+    if (channel == nullptr) return nullptr;
+    const std::uint32_t node = channel->ends[1 - end_of(event.link)].node;
+    return node == nobody ? nullptr : nodes_[node].get();
+  };
+  if (const Event* const event = agenda_.peek(9)) {
+    if (event->kind == Event::Kind::wake) prefetch(nodes_[event->node]);
+    if (event->kind == Event::Kind::arrive) prefetch(channels_[place_of(event->link)]);
+  }
+  if (const Event* const event = agenda_.peek(7)) {
+    if (const Node* const node = node_of(*event)) prefetch(*node);
+  }
+  if (const Event* const event = agenda_.peek(5)) {
+    if (const Node* const node = node_of(*event); node != nullptr && node->engine) {
+      node->engine->foresee();
+    }
+    prefetch(event->batch.data(), event->batch.size());
+  }
+  for (const bool is_next : {false, true}) {
+    const Event* const event = agenda_.peek(is_next ? 1 : 3);
+    if (event == nullptr || event->kind != Event::Kind::arrive) continue;
+    const Node* const node = node_of(*event);
+    if (node != nullptr && node->engine) {
+      node->engine->foresee(other_end(event->link), is_next);
+    }
+  }
+}
+
 void World::run_for(Duration duration) {
   const TimePoint end = now_ + duration;
   while (auto event = agenda_.pop(end)) {
     now_ = event->at;
+    foresee();
     happen(std::move(*event));
   }
   now_ = end;

@@ -228,6 +228,7 @@ class World {
   void later(Duration wait, Happening happen);
   void later(Duration wait, Event event);
   void happen(Event event);
+  void foresee();
   Place make_place(NodeNumber node) const;
   bool is_slow(NodeNumber a, NodeNumber b) const;
   void drive(NodeNumber node);

@@ -43,6 +43,11 @@ class Ring {
     return slots_[(first_ + index) & (slots_.size() - 1)];
   }
 
+  const T& front() const {
+    PEER_RELAY_ASSERT(count_ > 0);
+    return slots_[first_];
+  }
+
   T& back() {
     PEER_RELAY_ASSERT(count_ > 0);
     return slots_[(first_ + count_ - 1) & (slots_.size() - 1)];
@@ -58,10 +63,10 @@ class Ring {
   void clear() { *this = Ring{}; }
 
  private:
-  static constexpr std::size_t kept_when_trimmed = 4;
+  static constexpr std::size_t kept_when_trimmed = 2;
 
   void grow() {
-    std::vector<T> wider(slots_.empty() ? 4 : slots_.size() * 2);
+    std::vector<T> wider(slots_.empty() ? 2 : slots_.size() * 2);
     for (std::size_t i = 0; i < count_; ++i) {
       wider[i] = std::move(slots_[(first_ + i) & (slots_.size() - 1)]);
     }

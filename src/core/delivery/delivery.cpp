@@ -49,7 +49,7 @@ MessageId Delivery::send(const NodeId& to, Payload payload, TimePoint now, Outbo
       return 0;
     }
     held_bytes_ += content.size();
-    unsent_.push_back(
+    unsent_.push(
         {.to = to, .content = std::move(content), .expires = now + limits::acknowledged_timeout});
   }
   ++out.stats().messages_sent;
@@ -62,14 +62,14 @@ void Delivery::release_unsent(TimePoint now, Outbox& out) {
     Unsent& unsent = unsent_.front();
     held_bytes_ -= unsent.content.size();
     out.wish(SealWish{.to = unsent.to, .content = std::move(unsent.content)});
-    unsent_.pop_front();
+    unsent_.pop();
   }
 }
 
 void Delivery::expire_unsent(TimePoint now, Outbox& out) {
   while (!unsent_.empty() && unsent_.front().expires <= now) {
     held_bytes_ -= unsent_.front().content.size();
-    unsent_.pop_front();
+    unsent_.pop();
     out.drop(DropReason::expired);
   }
 }
@@ -366,7 +366,7 @@ void Delivery::abandon_all(TimePoint now, Outbox& out) {
   for (const MessageId message : messages) {
     finish(message, {.outcome = Outcome::refused, .error = Error::closed}, now, out);
   }
-  for (; !unsent_.empty(); unsent_.pop_front()) {
+  for (; !unsent_.empty(); unsent_.pop()) {
     held_bytes_ -= unsent_.front().content.size();
     out.drop(DropReason::expired);
   }

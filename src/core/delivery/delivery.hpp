@@ -17,7 +17,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <unordered_map>
 
@@ -222,7 +221,7 @@ class Delivery {
   LruMap<NodeId, Target> idle_targets_{idle_targets_max};
   LruMap<NodeId, Heard> heard_{senders_max};
   Ring<MessageId> paused_;
-  std::deque<Unsent> unsent_;  // all with the same timeout, so the front expires first
+  Ring<Unsent> unsent_;  // all with the same timeout, so the front expires first
   Timers<MessageId> timers_;
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/prefetch.hpp"
 #include "core/delivery/delivery.hpp"
 #include "core/legacy/legacy.hpp"
 #include "core/legacy/undecided.hpp"
@@ -995,6 +996,10 @@ std::vector<Bytes> Engine::peer_cache() const { return rooms_->membership.peer_c
 std::uint64_t Engine::peer_cache_version() const { return rooms_->membership.peer_cache_version(); }
 
 bool Engine::is_joined() const { return rooms_->membership.is_joined(); }
+
+void Engine::foresee() const { prefetch(*rooms_); }
+
+void Engine::foresee(LinkId link, bool is_next) const { rooms_->links.foresee(link, is_next); }
 
 void Engine::recycle(Bytes buffer) { rooms_->links.recycle(std::move(buffer)); }
 

@@ -2,6 +2,7 @@
 #include "core/link/links.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -55,29 +56,48 @@ bool is_welcome(MutableBytes batch) {
   return !frames.is_broken();
 }
 
-/// What a link is called by people, in one piece of memory: there are many links, and nobody asks
-/// often.
+/// What a link is called by people, in one piece of memory behind its measures: there are many
+/// links, and nobody asks often.
 class Names {
  public:
   void set(std::string_view remote, std::string_view host, std::string_view agent) {
-    auto text = std::make_unique<char[]>(remote.size() + host.size() + agent.size());
-    std::ranges::copy(agent,
-                      std::ranges::copy(host, std::ranges::copy(remote, text.get()).out).out);
-    text_ = std::move(text);
-    remote_bytes_ = static_cast<std::uint16_t>(remote.size());
-    host_bytes_ = static_cast<std::uint16_t>(host.size());
-    agent_bytes_ = static_cast<std::uint16_t>(agent.size());
+    // "ws://192.0.2.1:8000/" has the host in it.
+    const std::size_t found = remote.find(host);
+    const bool is_within = found != std::string_view::npos;
+    const std::string_view apart = is_within ? std::string_view{} : host;
+    const Measures measures{
+        .remote = static_cast<std::uint16_t>(remote.size()),
+        .host_at = static_cast<std::uint16_t>(is_within ? found : remote.size()),
+        .host = static_cast<std::uint16_t>(host.size()),
+        .agent_at = static_cast<std::uint16_t>(remote.size() + apart.size()),
+        .agent = static_cast<std::uint16_t>(agent.size())};
+    auto piece =
+        std::make_unique_for_overwrite<char[]>(sizeof measures + measures.agent_at + agent.size());
+    std::memcpy(piece.get(), &measures, sizeof measures);
+    char* const text = piece.get() + sizeof measures;
+    std::ranges::copy(agent, std::ranges::copy(apart, std::ranges::copy(remote, text).out).out);
+    piece_ = std::move(piece);
   }
 
-  std::string_view remote() const { return {text_.get(), remote_bytes_}; }
-  std::string_view host() const { return {text_.get() + remote_bytes_, host_bytes_}; }
-  std::string_view agent() const {
-    return {text_.get() + remote_bytes_ + host_bytes_, agent_bytes_};
-  }
+  std::string_view remote() const { return text(0, measures().remote); }
+  std::string_view host() const { return text(measures().host_at, measures().host); }
+  std::string_view agent() const { return text(measures().agent_at, measures().agent); }
 
  private:
-  std::unique_ptr<char[]> text_;
-  std::uint16_t remote_bytes_ = 0, host_bytes_ = 0, agent_bytes_ = 0;
+  struct Measures {
+    std::uint16_t remote = 0, host_at = 0, host = 0, agent_at = 0, agent = 0;
+  };
+
+  Measures measures() const {
+    Measures out;
+    std::memcpy(&out, piece_.get(), sizeof out);
+    return out;
+  }
+  std::string_view text(std::size_t at, std::size_t size) const {
+    return {piece_.get() + sizeof(Measures) + at, size};
+  }
+
+  std::unique_ptr<char[]> piece_;
 };
 
 /// Longer ones are cut: no address is.
@@ -135,9 +155,8 @@ struct Links::PeerLink {
   std::unique_ptr<Queue> queue;  // only while something waits
 
   TimePoint last_heard{};
-  TimePoint pinged_at{};
+  TimePoint mark{};  // while it is up: of the last ping; else the deadline, of handshake or goodbye
   TimePoint unwritable_since = never;
-  TimePoint deadline = never;  // of the handshake, or of the goodbye
   TimePoint timer_at = never;  // the entry in the timers that counts; later ones are stale
 
   Tokens relay_bytes{{}};
@@ -160,7 +179,7 @@ struct Links::PeerLink {
   }
   /// Names this ping, in the pong that answers it.
   std::uint64_t ping_value() const {
-    return static_cast<std::uint64_t>(pinged_at.time_since_epoch().count());
+    return static_cast<std::uint64_t>(mark.time_since_epoch().count());
   }
 };
 
@@ -178,23 +197,14 @@ void Links::set_present(Present present, const void* context) {
   present_context_ = context;
 }
 
-Links::PeerLink* Links::find(LinkId link) {
-  const auto at = links_.find(link);
-  return at == links_.end() ? nullptr : &at->second;
-}
+Links::PeerLink* Links::find(LinkId link) { return links_.find(link); }
 
-const Links::PeerLink* Links::find(LinkId link) const {
-  const auto at = links_.find(link);
-  return at == links_.end() ? nullptr : &at->second;
-}
+const Links::PeerLink* Links::find(LinkId link) const { return links_.find(link); }
 
 // ---- Opening ------------------------------------------------------------------------------------
 
 void Links::opened(LinkId id, LinkStart start, TimePoint now, Outbox& out) {
-  const auto [at, inserted] = links_.try_emplace(id);
-  PEER_RELAY_ASSERT(inserted);
-  PeerLink& link = at->second;
-  link.id = id;
+  PeerLink& link = links_.add(id);
   link.dialed = start.dial.has_value();
   link.names.set(cut(start.remote), cut(start.remote_host), {});
   link.opening = std::make_unique<Opening>();
@@ -202,8 +212,8 @@ void Links::opened(LinkId id, LinkStart start, TimePoint now, Outbox& out) {
   link.opening->probe = start.probe;
   link.opening->started = link.last_heard = now;
   link.opening->channel_binding = std::move(start.channel_binding);
-  link.deadline = now + options_.handshake_timeout;
-  arm(link, link.deadline);
+  link.mark = now + options_.handshake_timeout;
+  arm(link, link.mark);
   ++handshakes_;
   if (link.dialed) {
     link.stage = Stage::hello_sent;
@@ -350,7 +360,6 @@ void Links::come_up(PeerLink& link, TimePoint now, Outbox& out) {
   link.stage = Stage::up;
   end_handshake(link);
   ++out.stats().links_opened;
-  link.deadline = never;
   // A second's worth may come at once.
   link.relay_bytes = Tokens{relay_bytes_};
   link.relay_frames = Tokens{relay_frames_};
@@ -434,9 +443,9 @@ void Links::settle_duplicate(PeerLink& older, PeerLink& newer, TimePoint now, Ou
 // is still on its way: that link is up at the other end, so it is here.
 void Links::come_up_instead_of(const PeerLink& leaver, TimePoint now, Outbox& out) {
   PeerLink* successor = nullptr;
-  for (auto& [id, link] : links_) {
-    if (link.stage != Stage::first_batch_awaited || link.peer != leaver.peer) continue;
-    if (successor == nullptr || id > successor->id) successor = &link;
+  for (const auto& link : links_) {
+    if (link->stage != Stage::first_batch_awaited || link->peer != leaver.peer) continue;
+    if (successor == nullptr || link->id > successor->id) successor = link.get();
   }
   if (successor != nullptr) come_up(*successor, now, out);
 }
@@ -523,7 +532,7 @@ void Links::handle(LinkId id, const Frame& frame, TimePoint now, Outbox& out) {
       if (!value) return out.drop(DropReason::malformed);
       if (!link->awaits_pong || *value != link->ping_value()) return;
       link->awaits_pong = false;
-      link->note_round_trip(now - link->pinged_at);
+      link->note_round_trip(now - link->mark);
       return;
     }
     case FrameKind::goodbye: {
@@ -560,9 +569,9 @@ void Links::writable(LinkId id) {
 }
 
 void Links::closed(LinkId id, CloseReason reason, Outbox& out) {
-  const auto at = links_.find(id);
-  if (at == links_.end()) return;
-  PeerLink& link = at->second;
+  PeerLink* const found = links_.find(id);
+  if (found == nullptr) return;
+  PeerLink& link = *found;
   if (link.is_opening()) end_handshake(link);
   // A channel that the other side closed after its goodbye, or after ours, ended for that reason.
   const bool ended_by_us = link.stage == Stage::ended || link.stage == Stage::leaving;
@@ -579,19 +588,19 @@ void Links::closed(LinkId id, CloseReason reason, Outbox& out) {
                       .met = link.knows_peer ? std::optional{link.peer} : std::nullopt,
                       .reason = truth});
   }
-  links_.erase(at);
+  links_.erase(id);
 }
 
 std::optional<LinkStart> Links::hand_over(LinkId id) {
-  const auto at = links_.find(id);
-  if (at == links_.end() || at->second.stage != Stage::hello_awaited) return std::nullopt;
-  PeerLink& link = at->second;
+  PeerLink* const found = links_.find(id);
+  if (found == nullptr || found->stage != Stage::hello_awaited) return std::nullopt;
+  PeerLink& link = *found;
   end_handshake(link);
   LinkStart start{.dial = std::nullopt,
                   .remote = std::string{link.names.remote()},
                   .remote_host = std::string{link.names.host()},
                   .channel_binding = {}};
-  links_.erase(at);
+  links_.erase(id);
   return start;
 }
 
@@ -610,7 +619,7 @@ void Links::close(const CloseWish& wish, TimePoint now, Outbox& out) {
 
 void Links::close_all(CloseReason reason, TimePoint now, Outbox& out) {
   std::vector<LinkId> all;
-  for (const auto& [id, link] : links_) all.push_back(id);
+  for (const auto& link : links_) all.push_back(link->id);
   std::ranges::sort(all);  // goodbyes in an order that can be repeated
   for (const LinkId id : all) close({.link = id, .reason = reason}, now, out);
 }
@@ -625,8 +634,9 @@ void Links::leave(PeerLink& link, CloseReason reason, TimePoint now, Outbox& out
   }
   link.stage = Stage::leaving;
   link.end_reason = reason;
-  link.deadline = now + limits::goodbye_timeout;
-  arm(link, link.deadline);
+  link.awaits_pong = false;
+  link.mark = now + limits::goodbye_timeout;
+  arm(link, link.mark);
   append_goodbye(reason, append_target(link, frame_header_bytes + 1));
   tell_gone(link, out);
 }
@@ -835,6 +845,14 @@ void Links::recycle(std::unique_ptr<Queue> queue) {
   if (queues_.size() < queues_kept) queues_.push_back(std::move(queue));
 }
 
+void Links::foresee(LinkId id, bool is_next) const {
+  if (is_next) {
+    links_.foresee_value(id);
+  } else {
+    links_.foresee(id);
+  }
+}
+
 void Links::recycle(Bytes buffer) {
   if (pool_.size() >= buffers_kept || buffer.capacity() > buffer_kept_bytes_max) return;
   buffer.clear();
@@ -851,8 +869,8 @@ void Links::wake(TimePoint now, Outbox& out) {
     link->timer_at = never;
     if (link->stage == Stage::ended) continue;
     if (link->is_opening() || link->stage == Stage::leaving) {
-      if (now < link->deadline) {
-        arm(*link, link->deadline);
+      if (now < link->mark) {
+        arm(*link, link->mark);
       } else {
         abort(*link,
               link->is_opening() ? CloseReason::handshake_timeout : CloseReason::goodbye_timeout,
@@ -883,7 +901,7 @@ Duration Links::patience_with(const PeerLink& link) const {
 }
 
 void Links::ping(PeerLink& link, TimePoint now, Outbox& out) {
-  link.pinged_at = now;
+  link.mark = now;
   link.awaits_pong = true;
   append_ping(FrameKind::ping, link.ping_value(), append_target(link, frame_header_bytes + 8));
   ++out.stats().frames_out;

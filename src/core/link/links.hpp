@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/id_map.hpp"
 #include "base/ring.hpp"
 #include "base/timers.hpp"
 #include "base/token_bucket.hpp"
@@ -142,6 +143,9 @@ class Links {
 
   void recycle(Bytes buffer);
 
+  /// An input will come by this link (Engine::foresee).
+  void foresee(LinkId link, bool is_next) const;
+
   // ---- What there is ------------------------------------------------------------------------
 
   /// The link to use for a peer.
@@ -203,7 +207,7 @@ class Links {
   TokenRate relay_bytes_;
   TokenRate relay_frames_;
 
-  std::unordered_map<LinkId, PeerLink> links_;
+  IdMap<LinkId, PeerLink> links_;
   std::vector<PeerLink*> senders_;  // the link to send by for each peer, sorted by the peer's id
   std::unordered_map<std::string, std::size_t> handshakes_by_host_;
   std::size_t handshakes_ = 0;

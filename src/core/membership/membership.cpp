@@ -159,7 +159,7 @@ void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
       join_deadline_ = never;
     }
     bootstrap_at_ = now;
-    to_bootstrap_.clear();
+    to_bootstrap_ = {};
     out.notify(Problem{Problem::Kind::isolated, {}, {}});
   }
 }
@@ -379,12 +379,13 @@ ContactPtr Membership::prove(BytesView encoded, TimePoint now, Outbox& out) {
 void Membership::learn(BytesView encoded, bool from_local, TimePoint now, Outbox& out) {
   const ContactPtr contact = prove(encoded, now, out);
   if (contact == nullptr || contact->id == self_.id || !contact->is_dialable()) return;
+  const ContactPtr known = table_.contact(contact->id);
+  if (known == contact) return;  // most are
   // Nobody but this machine's own nodes makes us dial this machine.
   if (contact->is_local() && !from_local) return out.drop(DropReason::contact_unwanted);
-  if (is_shunned(contact->id, now) && table_.contact(contact->id) == nullptr) return;
+  if (known == nullptr && is_shunned(contact->id, now)) return;
   const std::size_t before = table_.contacts();
-  const bool was_known =
-      table_.contact(contact->id) != nullptr || table_.find(contact->id) != nullptr;
+  const bool was_known = known != nullptr || table_.find(contact->id) != nullptr;
   if (table_.learn(contact, false)) dirty_ = true;
   // It, or one that it displaced.
   if (!was_known && table_.contacts() == before) out.drop(DropReason::contact_limit);
@@ -475,8 +476,10 @@ void Membership::send_contacts(const LinkedPeer& to, ContactsPurpose purpose, Ou
   out.wish(FrameWish{to.link, FrameKind::contacts, std::move(body)});
 }
 
-// Tells of a new relay all those peers for whom it is one of the closest: they may lack it.
+// Tells of a new neighbour all those peers for whom it is one of the closest: they may lack it. Of
+// the region of any other we know too little to tell whose neighbour it is.
 void Membership::announce(const Contact& newcomer, Outbox& out) const {
+  if (!are_siblings(newcomer.id)) return;
   Bytes body;
   encode_neighbour_contacts(
       {.purpose = ContactsPurpose::neighbours, .contacts = {newcomer.encoded}}, body);

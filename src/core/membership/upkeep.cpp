@@ -43,7 +43,7 @@ void Membership::settle(TimePoint now, Outbox& out) {
   if (table_.peers().empty()) {
     bootstrap(now, out);
   } else {
-    to_bootstrap_.clear();
+    to_bootstrap_ = {};
     // Leaves can't be asked.
     if (!self_looked_up_ && table_.relays() > 0 && !is_asking(Question::self)) {
       look_up(Question::self, self_.id, now, out);
@@ -88,9 +88,10 @@ void Membership::want_fingers(TimePoint now, Outbox& out) {
     cares_.resize(static_cast<std::size_t>(depth));
   }
   const std::size_t budget = options_.limits.links_max;
+  const std::vector<std::size_t> relays_in = table_.relays_by_bucket(depth);
   for (const std::size_t fingers : {std::size_t{1}, limits::fingers_per_bucket}) {
     for (int bucket = 0; bucket < depth; ++bucket) {
-      const std::size_t have = table_.relays_in_bucket(bucket);
+      const std::size_t have = relays_in[static_cast<std::size_t>(bucket)];
       if (have >= fingers) continue;
       const bool is_luxury = have > 0;
       if (is_luxury && table_.relays() >= budget - budget / spare_share) return;
@@ -117,7 +118,8 @@ void Membership::want_fingers(TimePoint now, Outbox& out) {
   }
   for (int bucket = 0; bucket < depth; ++bucket) {  // full ones are looked at now and then
     Care& care = cares_[static_cast<std::size_t>(bucket)];
-    if (table_.relays_in_bucket(bucket) < limits::fingers_per_bucket || now < care.next_lookup) {
+    if (relays_in[static_cast<std::size_t>(bucket)] < limits::fingers_per_bucket ||
+        now < care.next_lookup) {
       continue;
     }
     const bool is_first = care.next_lookup == TimePoint{};

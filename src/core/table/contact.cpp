@@ -42,8 +42,8 @@ ContactPtr ContactPool::find(const NetworkHash& network, BytesView encoded) cons
   for (std::size_t at = hash >> 1 & (slots_.size() - 1); slots_[at].hash != 0;
        at = (at + 1) & (slots_.size() - 1)) {
     if (slots_[at].hash != hash || slots_[at].network != network) continue;
-    ContactPtr contact = slots_[at].contact.lock();
-    if (contact != nullptr && std::ranges::equal(contact->encoded, encoded)) return contact;
+    const ContactPtr& contact = slots_[at].contact;
+    if (!contact.is_last() && std::ranges::equal(contact->encoded, encoded)) return contact;
   }
   return nullptr;
 }
@@ -63,7 +63,7 @@ void ContactPool::put(Slot slot) {
 // Drops what nobody holds any more, and grows if that was little.
 void ContactPool::sweep() {
   std::vector<Slot> old = std::exchange(slots_, {});
-  std::erase_if(old, [](const Slot& slot) { return slot.contact.expired(); });
+  std::erase_if(old, [](const Slot& slot) { return slot.hash == 0 || slot.contact.is_last(); });
   slots_.resize(std::max<std::size_t>(2048, std::bit_ceil(4 * old.size())));
   size_ = 0;
   for (Slot& slot : old) put(std::move(slot));
@@ -89,15 +89,17 @@ std::expected<ContactPtr, DropReason> prove_contact(BytesView encoded, const Net
   if (!crypto.verify(record->key, signed_bytes, record->signature)) {
     return std::unexpected(DropReason::contact_forged);
   }
-  return std::make_shared<const Contact>(node_id_of(record->key, crypto), *record, encoded);
+  return make_contact(node_id_of(record->key, crypto), *record, encoded);
 }
 
 Bytes sign_contact(const ContactRecord& record, const NetworkHash& network, const Identity& self,
                    Crypto& crypto) {
   Bytes encoded;
+  encoded.reserve(limits::contact_bytes_max);
   encode_contact_unsigned(record, encoded);
   const Signature signature = crypto.sign(self.keys, contact_signed_bytes(network, encoded));
   encoded.insert(encoded.end(), signature.begin(), signature.end());
+  encoded.shrink_to_fit();  // it is kept for a day
   return encoded;
 }
 

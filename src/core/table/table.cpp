@@ -2,7 +2,7 @@
 #include "core/table/table.hpp"
 
 #include <algorithm>
-#include <functional>
+#include <iterator>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -143,10 +143,12 @@ bool Table::is_sibling(const NodeId& peer) const {
 }
 
 bool Table::is_among_closest(const NodeId& id, const NodeId& target, std::size_t count) const {
-  const auto closer = std::ranges::count_if(relay_ids_, [&](const NodeId& other) {
-    return other != target && is_closer(other, id, target);
-  });
-  return static_cast<std::size_t>(closer) < count;
+  std::size_t closer = 0;
+  for (const NodeId& other : relay_ids_) {
+    if (!is_closer(other, id, target) || other == target) continue;
+    if (++closer == count) return false;
+  }
+  return closer < count;
 }
 
 std::span<const NodeId> Table::relay_ids_in_bucket(int bucket) const {
@@ -159,10 +161,34 @@ std::size_t Table::relays_in_bucket(int bucket) const {
   return high - low;
 }
 
+// Either way from our own place in the row, the common prefixes only get shorter.
 int Table::sibling_depth() const {
-  const std::vector<NodeId> closest = siblings();
-  if (closest.size() < limits::siblings) return 0;
-  return common_prefix_bits(self_, closest.back());
+  if (relay_ids_.size() < limits::siblings) return 0;
+  const auto own_place = std::ranges::lower_bound(relay_ids_, self_);
+  auto before = own_place;
+  auto behind = own_place;
+  int bits = 0;
+  for (std::size_t i = 0; i < limits::siblings; ++i) {
+    const int bits_before =
+        before == relay_ids_.begin() ? -1 : common_prefix_bits(self_, *std::prev(before));
+    const int bits_behind = behind == relay_ids_.end() ? -1 : common_prefix_bits(self_, *behind);
+    bits = std::max(bits_before, bits_behind);
+    if (bits == bits_before) {
+      --before;
+    } else {
+      ++behind;
+    }
+  }
+  return bits;
+}
+
+std::vector<std::size_t> Table::relays_by_bucket(int buckets) const {
+  std::vector<std::size_t> counts(static_cast<std::size_t>(buckets));
+  for (const NodeId& id : relay_ids_) {
+    const auto bucket = static_cast<std::size_t>(common_prefix_bits(self_, id));
+    if (bucket < counts.size()) ++counts[bucket];
+  }
+  return counts;
 }
 
 // ---- Contacts ----
@@ -267,19 +293,24 @@ std::vector<ContactPtr> Table::closest_contacts(const NodeId& target, std::size_
     take_closest(candidates, target, count, found);
     return found;
   }
-  // Around ourselves all of one bucket are closer than all of the next farther one.
-  std::vector<std::pair<int, const LinkedPeer*>> peers;
-  for (const LinkedPeer& peer : peers_) {
-    if (peer.contact != nullptr) peers.emplace_back(common_prefix_bits(self_, peer.id), &peer);
-  }
-  std::ranges::sort(peers, std::greater{}, &std::pair<int, const LinkedPeer*>::first);
-  auto next = peers.begin();
-  int bucket = std::max(buckets(), peers.empty() ? 0 : peers.front().first + 1);
+  // Around ourselves all of one bucket are closer than all of the next farther one. Its peers stand
+  // side by side in the row: before our own place or behind it, next to those of the closer ones.
+  std::size_t before = place_of(self_);
+  std::size_t behind = before;
+  const auto bits_of = [this](std::size_t place) {
+    return common_prefix_bits(self_, peers_[place].id);
+  };
+  int bucket = buckets();
+  if (before > 0) bucket = std::max(bucket, bits_of(before - 1) + 1);
+  if (behind < peers_.size()) bucket = std::max(bucket, bits_of(behind) + 1);
+  const auto take_peer = [&candidates, this](std::size_t place) {
+    const LinkedPeer& peer = peers_[place];
+    if (peer.contact != nullptr) candidates.push_back({peer.id, &peer.contact});
+  };
   while (bucket-- > 0 && found.size() < count) {
     candidates.clear();
-    for (; next != peers.end() && next->first == bucket; ++next) {
-      candidates.push_back({next->second->id, &next->second->contact});
-    }
+    while (before > 0 && bits_of(before - 1) == bucket) take_peer(--before);
+    while (behind < peers_.size() && bits_of(behind) == bucket) take_peer(behind++);
     for (const ContactPtr& contact : contacts_in_bucket(bucket)) {
       candidates.push_back({contact->id, &contact});
     }

@@ -87,6 +87,8 @@ class Table {
   /// How many relays we are linked to in a bucket, and which.
   std::size_t relays_in_bucket(int bucket) const;
   std::span<const NodeId> relay_ids_in_bucket(int bucket) const;
+  /// How many in each of the farthest `buckets`.
+  std::vector<std::size_t> relays_by_bucket(int buckets) const;
 
   /// The bucket in which the last of our siblings is: farther buckets are for fingers, from here on
   /// the siblings fill everything. 0 while there are fewer than limits::siblings.

@@ -67,7 +67,7 @@ ContactPtr contact_of(const NodeId& id, std::string address = "ws://10.0.0.1:80"
   Bytes encoded;
   encode_contact_unsigned(record, encoded);
   encoded.resize(encoded.size() + contact_signature_bytes);
-  return std::make_shared<const Contact>(id, record, encoded);
+  return make_contact(id, record, encoded);
 }
 
 std::vector<NodeId> ids_of(std::span<const ContactPtr> contacts) {
@@ -232,6 +232,7 @@ TEST(Table, ABucketsRelaysAreCounted) {
   for (int bucket = 0; bucket < 25; ++bucket) {
     const auto expected = static_cast<std::size_t>(bucket < 20 ? bucket % 4 : 0);
     EXPECT_EQ(table.relays_in_bucket(bucket), expected);
+    EXPECT_EQ(table.relays_by_bucket(25)[static_cast<std::size_t>(bucket)], expected);
     EXPECT_THAT(table.relay_ids_in_bucket(bucket), SizeIs(expected));
   }
 }
