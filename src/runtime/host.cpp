@@ -187,7 +187,7 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   using Event = decltype(NotifyWish::event);
   Ring<Event> to_tell_;  // what the engine left in one turn
   bool telling_ = false;
-  bool is_asked_meanwhile_ = false;  // the engine, by what was told
+  bool is_asked_meanwhile_ = false;                    // the engine, by what was told
   std::vector<std::weak_ptr<Ear>> ears_;               // as the application's sockets
   std::string dial_detail_;                            // of the dial that fails in this turn
   std::unordered_map<MessageId, SendCallback> sends_;  // bounded by the engine

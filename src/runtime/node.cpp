@@ -87,9 +87,8 @@ void Node::send(const NodeId& to, Payload payload, SendOptions options, SendCall
 
 Stream Node::open_stream(const NodeId& to, StreamOptions options) {
   auto state = std::make_shared<StreamState>(impl_->host, to, options.label, true);
-  impl_->host->call([state, options = std::move(options)] {
-    state->host().open_stream(state, options);
-  });
+  impl_->host->call(
+      [state, options = std::move(options)] { state->host().open_stream(state, options); });
   return StreamState::handle_of(state);
 }
 

@@ -71,9 +71,8 @@ void Stream::reset(std::uint32_t code) {
 }
 
 void Stream::expires_after(Duration duration) {
-  handle_->call([duration](StreamState& state) {
-    state.host().set_stream_deadline(state.id(), duration);
-  });
+  handle_->call(
+      [duration](StreamState& state) { state.host().set_stream_deadline(state.id(), duration); });
 }
 
 // ---- On the node's thread ----
@@ -141,8 +140,8 @@ void StreamState::write_on() {
       const bool is_whole = write.taken == 0 && size == write.bytes.size();
       const auto from = write.bytes.begin() + static_cast<std::ptrdiff_t>(write.taken);
       if (!host_->stream_has_room(id_)) return;
-      Bytes piece = is_whole ? std::move(write.bytes)
-                             : Bytes{from, from + static_cast<std::ptrdiff_t>(size)};
+      Bytes piece =
+          is_whole ? std::move(write.bytes) : Bytes{from, from + static_cast<std::ptrdiff_t>(size)};
       host_->stream_write(id_, std::move(piece));
       write.taken += size;
       if (is_whole) break;

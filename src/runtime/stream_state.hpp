@@ -76,7 +76,7 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   Ring<Write> writes_;  // at most Stream::waiting_writes_max
   bool is_paused_ = false;
   bool is_telling_ = false;
-  bool has_finished_ = false;       // we
+  bool has_finished_ = false;  // we
   bool other_has_finished_ = false;
   bool has_told_finished_ = false;
   bool has_closed_ = false;

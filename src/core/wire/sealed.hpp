@@ -88,7 +88,7 @@ enum class ContentKind : std::uint8_t {
   data_acked = 0x02,  ///< acknowledged
   probe = 0x03,       ///< acknowledged, and given to nobody: "are you there"
   acknowledge = 0x04,
-  signal = 0x10,  ///< acknowledged; for the making of a data channel, not for applications
+  signal = 0x10,         ///< acknowledged; for the making of a data channel, not for applications
   stream_packet = 0x20,  ///< frames of streams: stream.hpp
   stream_ack = 0x21,     ///< which packets have come
   // 0x22 to 0x27 are set aside for streams.
