@@ -17,6 +17,7 @@
 #include "core/wire/legacy.hpp"
 #include "core/wire/overlay.hpp"
 #include "core/wire/sealed.hpp"
+#include "core/wire/stream.hpp"
 #include "peer_relay/bytes.hpp"
 
 namespace peer_relay {
@@ -69,6 +70,23 @@ inline void encode_whole_session_data(const SessionData& data, Bytes& out) {
   encode_session_data_header(data.index, data.counter, out);
   out.insert(out.end(), data.sealed.begin(), data.sealed.end());
 }
+inline void encode_stream_data(const StreamData& data, Bytes& out) {
+  append_stream_data_header(data, data.bytes.size(), out);
+  out.insert(out.end(), data.bytes.begin(), data.bytes.end());
+  drop_frame_header(out);
+}
+inline void encode_stream_window(const StreamWindow& window, Bytes& out) {
+  append_stream_window(window, out);
+  drop_frame_header(out);
+}
+inline void encode_stream_reset(const StreamReset& reset, Bytes& out) {
+  append_stream_reset(reset, out);
+  drop_frame_header(out);
+}
+inline void encode_stream_packet(const StreamPacket& packet, Bytes& out) {
+  encode_stream_packet_header(packet, out);
+  out.insert(out.end(), packet.frames.begin(), packet.frames.end());
+}
 
 }  // namespace wire_formats
 
@@ -98,6 +116,11 @@ inline constexpr auto formats = [] {
       {"session_payload", again<decode_session_payload, encode_session_payload>},
       {"content", again<decode_content, encode_content>},
       {"legacy", again<decode_legacy, encode_legacy>},
+      {"stream_data", again<decode_stream_data, encode_stream_data>},
+      {"stream_window", again<decode_stream_window, encode_stream_window>},
+      {"stream_reset", again<decode_stream_reset, encode_stream_reset>, false},  // unknown reasons
+      {"stream_packet", again<decode_stream_packet, encode_stream_packet>},
+      {"stream_ack", again<decode_stream_ack, encode_stream_ack>},
   });
 }();
 

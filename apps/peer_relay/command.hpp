@@ -33,6 +33,8 @@ int listen(Arguments arguments);
 int send(Arguments arguments);
 int ping(Arguments arguments);
 int trace(Arguments arguments);
+int pipe(Arguments arguments);
+int forward(Arguments arguments);
 int peers(Arguments arguments);
 int status(Arguments arguments);
 int id(Arguments arguments);

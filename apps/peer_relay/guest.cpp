@@ -52,8 +52,8 @@ Guest::Guest(Loop& loop, GuestOptions options) : loop_{loop}, options_{std::move
   if (options_.bootstrap.empty()) options_.bootstrap = usual_bootstrap();
 }
 
-std::optional<int> Guest::join(std::function<void(const Message&)> on_message) {
-  if (const auto failed = start(std::move(on_message))) return failed;
+std::optional<int> Guest::join(NodeEvents events) {
+  if (const auto failed = start(std::move(events))) return failed;
   const auto timer = loop_.after(options_.join_timeout, [this] { give_up(); });
   const int status = loop_.run();
   loop_.cancel(timer);
@@ -62,9 +62,7 @@ std::optional<int> Guest::join(std::function<void(const Message&)> on_message) {
   return status;
 }
 
-std::optional<int> Guest::start(std::function<void(const Message&)> on_message) {
-  NodeEvents events;
-  events.message = std::move(on_message);
+std::optional<int> Guest::start(NodeEvents events) {
   events.error = [this](const Problem& problem) {
     loop_.post([this, problem] { heard(problem); });
   };

@@ -37,8 +37,9 @@ class Guest {
   Guest(Loop& loop, GuestOptions options);
 
   /// Starts the node and runs the loop until it has joined. An exit status, if that failed: then
-  /// all is explained. `on_message` is called on the node's thread.
-  std::optional<int> join(std::function<void(const Message&)> on_message = {});
+  /// all is explained. `events` has no more than `message` and `stream`; they are called on the
+  /// node's thread.
+  std::optional<int> join(NodeEvents events = {});
 
   /// Only after join().
   Node& node() { return *node_; }
@@ -50,7 +51,7 @@ class Guest {
   void drain();
 
  private:
-  std::optional<int> start(std::function<void(const Message&)> on_message);
+  std::optional<int> start(NodeEvents events);
   NodeOptions node_options() const;
   void heard(const Problem& problem);
   void give_up();

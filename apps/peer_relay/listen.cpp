@@ -40,7 +40,9 @@ class Listener {
       : loop_{loop}, options_{options}, guest_{loop, options.guest}, output_{loop} {}
 
   int run() {
-    if (const auto failed = guest_.join([this](const Message& message) { received(message); })) {
+    NodeEvents events;
+    events.message = [this](const Message& message) { received(message); };
+    if (const auto failed = guest_.join(std::move(events))) {
       return loop_.interrupted() ? status_ok : *failed;
     }
     output_.on_closed([this] { loop_.stop(status_ok); });

@@ -32,6 +32,8 @@ constexpr std::array verbs{
     Verb{"send", send, "send a message, and tell how it was delivered"},
     Verb{"ping", ping, "ask a node whether it is there"},
     Verb{"trace", trace, "show each node on the way to another"},
+    Verb{"pipe", pipe, "carry standard input and output over a stream to a node"},
+    Verb{"forward", forward, "carry connections to a local port to a port of a node"},
     Verb{"peers", peers, "show the links of a running node"},
     Verb{"status", status, "show how a running node is"},
     Verb{"id", id, "make or show an identity"},

@@ -7,6 +7,8 @@
 #include "loop.hpp"
 #include "output.hpp"
 #include "server.hpp"
+#include "splice.hpp"
+#include "text.hpp"
 #include "webrtc_options.hpp"
 
 namespace peer_relay::app {
@@ -19,6 +21,7 @@ struct ServeArguments {
   std::string config;
   bool ephemeral = false;
   bool no_port = false;
+  std::vector<std::string> forwards;
   WebRtcArguments webrtc{true};
 };
 
@@ -58,6 +61,9 @@ void add_to(Command& command, ServeArguments& arguments) {
   command.flag(
       "--legacy", node.legacy,
       "A member of networks of npm peer-relay 0.0.2, too; --bootstrap may name such a node");
+  command.texts("--allow-forward", arguments.forwards, "PORT",
+                "Others may be connected to this port of this machine ('peer-relay forward'); "
+                "several may be given");
   arguments.webrtc.add_to(command);
   command.text("--config", arguments.config, "FILE",
                "Options as keys of a TOML file; the command line wins");
@@ -81,6 +87,14 @@ std::optional<int> complete(const Command& command, ServeArguments& arguments) {
     return command.usage_error("--no-port and --port exclude each other");
   }
   if (!arguments.no_port) node.port = arguments.port.value_or(port_usual);
+  for (const std::string& text : arguments.forwards) {
+    const auto port = port_in(text);
+    if (!port) {
+      return command.usage_error(
+          fmt::format("--allow-forward: '{}' is no port: 1 to 65535", escaped(text, 60)));
+    }
+    arguments.server.forwards.push_back(*port);
+  }
   if (auto wrong = arguments.webrtc.complete(node.webrtc)) return command.usage_error(*wrong);
   if (arguments.tls_cert.empty() != arguments.tls_key.empty()) {
     return command.usage_error("--tls-cert and --tls-key need each other");
@@ -107,6 +121,7 @@ int serve(Arguments arguments) {
   peer-relay serve --tcp 8001 --bootstrap tcp://192.0.2.7:8001
   peer-relay serve --no-port --bootstrap wss://relay.example.org \
       --stun stun.example.org:3478
+  peer-relay serve --allow-forward 22
   peer-relay serve --json --config /etc/peer-relay.toml
 
 Ctrl-C ends it with a goodbye to its peers, a second one at once.

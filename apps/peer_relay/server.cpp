@@ -76,7 +76,11 @@ Json buckets(const std::vector<Peer>& peers) {
 }  // namespace
 
 Server::Server(Loop& loop, ServerOptions options)
-    : loop_{loop}, options_{std::move(options)}, log_{make_log(options_)}, output_{loop} {}
+    : loop_{loop},
+      options_{std::move(options)},
+      log_{make_log(options_)},
+      output_{loop},
+      forwards_{loop, options_.forwards} {}
 
 int Server::run() {
   if (!start()) return status_error;
@@ -118,6 +122,11 @@ NodeEvents Server::events() {
     pass_on(0, [this, problem] { on_problem(problem); });
   };
   events.joined = [=, this] { pass_on(0, [this] { on_joined(); }); };
+  if (!options_.forwards.empty()) {
+    events.stream = [=, this](const Stream& stream) {
+      pass_on(0, [this, stream] { on_stream(stream); });
+    };
+  }
   return events;
 }
 
@@ -129,6 +138,16 @@ void Server::announce() {
                           {"id", node_->id().to_hex()}}));
   } else {
     print(welcome(*node_, options_, wants_colors(STDOUT_FILENO)));
+  }
+}
+
+void Server::on_stream(const Stream& stream) {
+  const auto refused = forwards_.take(stream);
+  const std::string from = stream.peer().short_hex();
+  if (refused) {
+    log_->warn("{} wants a stream: {}", from, escaped(*refused));
+  } else {
+    log_->info("{} is connected: {}", from, escaped(stream.label()));
   }
 }
 

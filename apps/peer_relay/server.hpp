@@ -16,6 +16,7 @@
 
 #include "command.hpp"
 #include "control_server.hpp"
+#include "forward_targets.hpp"
 #include "loop.hpp"
 #include "output.hpp"
 #include "peer_relay/node.hpp"
@@ -24,8 +25,9 @@ namespace peer_relay::app {
 
 struct ServerOptions {
   NodeOptions node;
-  std::string program;    ///< for the lines to copy
-  std::string log_level;  ///< of spdlog; empty: as fits
+  std::string program;                  ///< for the lines to copy
+  std::string log_level;                ///< of spdlog; empty: as fits
+  std::vector<std::uint16_t> forwards;  ///< local ports that others may be connected to
   bool json = false;
 };
 
@@ -55,6 +57,7 @@ class Server {
   void on_peer_lost(const NodeId& id, CloseReason reason);
   void on_problem(const Problem& problem);
   void on_joined();
+  void on_stream(const Stream& stream);
   void event(const char* name, const Json& members);
   bool is_news(const std::string& line);
   void tell_missed();
@@ -77,6 +80,7 @@ class Server {
   bool stopping_ = false;
   Output output_;
   std::unique_ptr<ControlServer> control_;
+  ForwardTargets forwards_;
   std::optional<Node> node_;
 };
 

@@ -67,6 +67,33 @@ std::string sentence_of(const SendResult& result) {
   return "";
 }
 
+std::string sentence_of(const StreamError& error) {
+  using enum StreamEnd;
+  switch (error.end) {
+    case reset:
+      return error.code == 0 ? "the other side gave up"
+                             : fmt::format("the other side gave up, with code {}", error.code);
+    case refused:
+      return "the other side takes no such stream";
+    case limit:
+      return "as many streams as one of the two nodes keeps stand already";
+    case unknown:
+      return "the other node was started anew and does not know the stream any longer";
+    case protocol_error:
+      return "the other node sent what no node of this protocol sends";
+    case shutdown:
+      return "the other node went away";
+    case unreachable:
+      return "no way to that node was found";
+    case timed_out:
+      return "no answer from that node";
+    case finished:
+    case count_:
+      break;
+  }
+  return "it ended";
+}
+
 std::string sentence_of(const Problem& problem) {
   using enum Problem::Kind;
   const std::string detail = escaped(problem.detail, 200);

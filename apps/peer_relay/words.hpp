@@ -7,6 +7,7 @@
 
 #include "peer_relay/events.hpp"
 #include "peer_relay/reasons.hpp"
+#include "peer_relay/stream.hpp"
 
 namespace peer_relay::app {
 
@@ -21,6 +22,9 @@ std::string sentence_of(const Problem& problem);
 
 /// Why a link ended, as `peer ... lost: ...` goes on.
 std::string sentence_of(CloseReason reason);
+
+/// Why a stream ended before both sides had finished.
+std::string sentence_of(const StreamError& error);
 
 /// "2 hops, 1.3 ms"
 std::string delivery_text(const SendResult& result);

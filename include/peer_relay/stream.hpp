@@ -83,6 +83,8 @@ class Stream {
   void finish();
   /// Gives up both directions; `code` is told to the other side.
   void reset(std::uint32_t code = 0);
+  /// The same for one that another node has opened and that nobody here takes.
+  void refuse();
   /// It is reset, and everything that waits ends with StreamEnd::timed_out, unless it ends or this
   /// is called again within so long; Duration::max(): never.
   void expires_after(Duration duration);

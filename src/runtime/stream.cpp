@@ -70,6 +70,10 @@ void Stream::reset(std::uint32_t code) {
   handle_->call([code](StreamState& state) { state.reset(StreamEnd::reset, code); });
 }
 
+void Stream::refuse() {
+  handle_->call([](StreamState& state) { state.reset(StreamEnd::refused, 0); });
+}
+
 void Stream::expires_after(Duration duration) {
   handle_->call(
       [duration](StreamState& state) { state.host().set_stream_deadline(state.id(), duration); });

@@ -12,7 +12,8 @@ VECTORS = pathlib.Path(__file__).parent
 CORPUS = VECTORS.parent.parent / "fuzz" / "corpus"
 FORMATS = VECTORS.parent.parent / "fuzz" / "wire_formats.hpp"
 
-FRAMES = {"ping", "goodbye", "contacts", "dial_back", "dial_back_result", "legacy"}
+FRAMES = {"ping", "goodbye", "contacts", "dial_back", "dial_back_result", "legacy",
+          "stream_data", "stream_window", "stream_reset"}
 ENVELOPE_KINDS = {"lookup": 0x01, "lookup_answer": 0x02, "unreachable": 0x03, "session_open": 0x10,
                   "session_answer": 0x11, "session_finish": 0x12, "session_data": 0x13,
                   "session_unknown": 0x14}
@@ -33,7 +34,7 @@ def format_of(name):
     """The format in wire_formats.hpp that reads this vector."""
     for prefix, kind in (("route", "envelope"), ("content", "content"),
                          ("session_payload", "session_payload"), ("pong", "ping"),
-                         ("legacy", "legacy")):
+                         ("legacy", "legacy"), ("stream_data", "stream_data")):
         if name == prefix or name.startswith(prefix + "_"):
             return kind
     return name

@@ -408,6 +408,7 @@ void Links::settle_duplicate(PeerLink& older, PeerLink& newer, TimePoint now, Ou
   PeerLink& goes = newer_stays ? older : newer;
   if (newer_stays) {
     older.told_up = false;
+    older.wants_fill = false;  // its end would be told to nobody
     newer.told_up = true;
     surplus_.push_back(older.id);
     send_by(newer);

@@ -676,6 +676,184 @@ TEST(Links, AFloodOfPingsIsNotAnsweredBeyondTheBound) {
   EXPECT_LE(from.links.queued_bytes(), limits::link_queue_bytes_max);
 }
 
+// ---- What fills batches ----
+
+/// Something that always has frames to say, until it has said so many bytes of them.
+struct Source {
+  static bool fill(void* context, const NodeId& peer, Bytes& batch, std::size_t bytes_max) {
+    Source& source = *static_cast<Source*>(context);
+    ++source.calls;
+    source.peer = peer;
+    EXPECT_LE(batch.size() + bytes_max, batch_plain_bytes_max);
+    const std::size_t end = batch.size() + bytes_max;
+    while (source.left > 0) {
+      const std::size_t body = std::min(source.left, source.piece);
+      if (batch.size() + frame_header_bytes + body > end) return true;
+      append_frame(FrameKind::stream_data, Bytes(body), batch);
+      source.left -= body;
+    }
+    return false;
+  }
+  void attach(End& to) { to.links.set_fill(&Source::fill, this); }
+
+  std::size_t left = 0;
+  std::size_t piece = 10'000;
+  int calls = 0;
+  NodeId peer{};
+};
+
+std::size_t bytes_of(const End& end, FrameKind kind) {
+  std::size_t bytes = 0;
+  for (const Arrival& each : end.frames) bytes += each.kind == kind ? each.body.size() : 0;
+  return bytes;
+}
+
+TEST(LinksFill, ABatchIsToppedUpWithWhatThereIsToSay) {
+  Wire wire;
+  const LinkId link = wire.open_and_settle();
+  Source source{.left = 25'000};
+  source.attach(*wire.ends[0]);
+  const std::uint64_t before = wire.ends[0]->links.facts(link)->batches_out;
+  wire.put(0, link, numbered(1));
+  wire.ends[0]->links.want_to_fill(link);
+  wire.settle();
+  EXPECT_EQ(source.peer, wire.ends[1]->id());
+  EXPECT_EQ(source.calls, 1) << "there was nothing more";
+  EXPECT_EQ(wire.ends[0]->links.facts(link)->batches_out - before, 1u);
+  ASSERT_THAT(wire.ends[1]->frames, SizeIs(4));
+  EXPECT_EQ(wire.ends[1]->frames.front().body, numbered(1)) << "what waited goes first";
+  EXPECT_EQ(bytes_of(*wire.ends[1], FrameKind::stream_data), 25'000u);
+}
+
+TEST(LinksFill, NothingIsAskedForWhileTheLinkCanNotBeWritten) {
+  Wire wire;
+  const LinkId link = wire.open_and_settle();
+  Source source{.left = 1'000'000};
+  source.attach(*wire.ends[0]);
+  wire.channels[link].is_held = true;
+  wire.ends[0]->links.want_to_fill(link);
+  wire.transmit();
+  EXPECT_EQ(source.calls, 1) << "one batch is on its way";
+  wire.ends[0]->links.want_to_fill(link);
+  wire.transmit();
+  EXPECT_EQ(source.calls, 1);
+  EXPECT_EQ(wire.ends[0]->links.queued_bytes(), 0u);
+  wire.channels[link].is_held = false;
+  wire.settle();
+  EXPECT_EQ(bytes_of(*wire.ends[1], FrameKind::stream_data), 1'000'000u);
+}
+
+TEST(LinksFill, TakesTurnsWithAFullQueue) {
+  Wire wire;
+  const LinkId link = wire.open_and_settle();
+  Source source{.left = 10'000'000};
+  source.attach(*wire.ends[0]);
+  wire.channels[link].is_held = true;
+  for (std::uint64_t i = 0; i < 100; ++i) wire.put(0, link, numbered(i, 10'000));
+  wire.ends[0]->links.want_to_fill(link);
+  wire.transmit();
+  wire.channels[link].is_held = false;
+  std::size_t steps = 0;
+  while (bytes_of(*wire.ends[1], FrameKind::contacts) < 1'000'000) {
+    wire.carry(link, 1);
+    ASSERT_LT(++steps, 100u);
+  }
+  const std::size_t filled = bytes_of(*wire.ends[1], FrameKind::stream_data);
+  EXPECT_GT(filled, 700'000u) << "neither starves the other";
+  EXPECT_LT(filled, 1'300'000u);
+  wire.settle();
+  EXPECT_EQ(bytes_of(*wire.ends[1], FrameKind::stream_data), 10'000'000u);
+}
+
+TEST(LinksFill, DelaysNoPingByMoreThanABatch) {
+  Wire wire;
+  const LinkId link = wire.open_and_settle();
+  Source source{.left = 100'000'000};
+  source.attach(*wire.ends[0]);
+  wire.ends[0]->links.want_to_fill(link);
+  wire.transmit();
+  Bytes ping;
+  append_ping(FrameKind::ping, 7, ping);
+  wire.put(1, link, BytesView{ping}.subspan(frame_header_bytes), FrameKind::ping);
+  const std::uint64_t before = wire.ends[0]->links.facts(link)->batches_out;
+  wire.put(0, link, numbered(1));
+  wire.transmit();
+  wire.carry(link, 1);  // what was on its way
+  wire.carry(link, 1);
+  EXPECT_LE(wire.ends[0]->links.facts(link)->batches_out - before, 2u);
+  EXPECT_THAT(bytes_of(*wire.ends[1], FrameKind::contacts), 8u);
+}
+
+TEST(LinksFill, WhatWasToFillMayBeNoMore) {
+  Wire wire;
+  const LinkId link = wire.open_and_settle();
+  Source source;
+  source.attach(*wire.ends[0]);
+  const std::uint64_t before = wire.ends[0]->links.facts(link)->batches_out;
+  wire.ends[0]->links.want_to_fill(link);
+  wire.settle();
+  EXPECT_EQ(source.calls, 1);
+  EXPECT_EQ(wire.ends[0]->links.facts(link)->batches_out, before) << "no empty batch";
+  source.left = 10;
+  wire.ends[0]->links.want_to_fill(link);
+  wire.settle();
+  EXPECT_EQ(bytes_of(*wire.ends[1], FrameKind::stream_data), 10u);
+}
+
+TEST(LinksFill, ALinkThatLeavesIsNotFilled) {
+  Wire wire;
+  const LinkId link = wire.open_and_settle();
+  Source source{.left = 1'000'000};
+  source.attach(*wire.ends[0]);
+  wire.channels[link].is_held = true;
+  wire.ends[0]->links.want_to_fill(link);
+  wire.transmit();
+  const int calls = source.calls;
+  wire.close(0, link, CloseReason::surplus);
+  wire.ends[0]->links.want_to_fill(link);
+  wire.channels[link].is_held = false;
+  wire.settle();
+  EXPECT_EQ(source.calls, calls);
+  for (const auto& end : wire.ends) {
+    EXPECT_EQ(end->closed_for(CloseReason::surplus), 1u);
+    expect_nothing_left(*end);
+  }
+}
+
+// Its end would be told to nobody, and what it carried would be said by no other.
+TEST(LinksFill, ALinkInReserveIsNotFilled) {
+  Wire wire;
+  const LinkId first = wire.open_and_settle(0);
+  Source source{.left = 10'000'000};
+  End& listener = *wire.ends[1];
+  source.attach(listener);
+  listener.links.want_to_fill(first);
+  wire.transmit();
+  wire.channels[first].is_held = true;  // the dialer's goodbye there does not come
+  const LinkId second = wire.open_and_settle(0);
+  ASSERT_EQ(listener.links.link_to(wire.ends[0]->id()), second);
+  const std::size_t left = source.left;
+  listener.links.writable(first);
+  wire.transmit();
+  EXPECT_EQ(source.left, left);
+  listener.links.want_to_fill(second);
+  wire.settle();
+  EXPECT_EQ(source.left, 0u);
+}
+
+TEST(LinksFill, LinksThatAreNotUpOrNotThereAreLeftAlone) {
+  Wire wire;
+  Source source{.left = 10};
+  for (auto& end : wire.ends) source.attach(*end);
+  const LinkId link = wire.open(0);
+  for (auto& end : wire.ends) {
+    end->links.want_to_fill(link);
+    end->links.want_to_fill(LinkId{77});
+  }
+  wire.settle();
+  EXPECT_EQ(source.calls, 0);
+}
+
 TEST(Links, ABufferThatCameBackIsUsedAgain) {
   Wire wire;
   const LinkId link = wire.open_and_settle();

@@ -35,19 +35,24 @@ bool Reassembly::add(std::uint64_t offset, BytesView bytes) {
   // Between the pieces that are there, each part that is missing becomes a piece of its own.
   while (!bytes.empty()) {
     const auto after = early_.upper_bound(offset);
-    if (after != early_.begin()) {
-      const auto& [at, piece] = *std::prev(after);
-      if (at + piece.size() > offset) {
-        skip_to(at + piece.size());
-        continue;
-      }
+    const auto before = after == early_.begin() ? early_.end() : std::prev(after);
+    const std::uint64_t known =
+        before == early_.end() ? received_ : before->first + before->second.size();
+    if (known > offset) {
+      skip_to(known);
+      continue;
     }
     const std::uint64_t end = after == early_.end()
                                   ? offset + bytes.size()
                                   : std::min<std::uint64_t>(after->first, offset + bytes.size());
-    if (early_.size() >= limits::stream_early_pieces_max) return false;
     const BytesView part = bytes.first(end - offset);
-    early_.emplace_hint(after, offset, Bytes{part.begin(), part.end()});
+    if (known == offset) {
+      // Behind one loss come many small pieces in a row; they are one.
+      before->second.insert(before->second.end(), part.begin(), part.end());
+    } else {
+      if (early_.size() >= limits::stream_early_pieces_max) return false;
+      early_.emplace_hint(after, offset, Bytes{part.begin(), part.end()});
+    }
     skip_to(end);
   }
   return true;

@@ -13,7 +13,7 @@ namespace peer_relay {
 
 class Reassembly {
  public:
-  /// Takes a piece; false if there is no room for one more out of order, and then it is not taken.
+  /// Takes a piece; false if there is no room for all of it out of order.
   bool add(std::uint64_t offset, BytesView bytes);
 
   /// The next bytes in order; nothing while they are missing.
@@ -28,7 +28,8 @@ class Reassembly {
  private:
   std::uint64_t received_ = 0;
   Bytes ready_;
-  // By offset, none touching `received_` and none overlapping. Pieces: stream_early_pieces_max.
+  // By offset, none touching `received_` and none overlapping; what continues one belongs to it.
+  // Pieces: stream_early_pieces_max.
   std::map<std::uint64_t, Bytes> early_;
 };
 

@@ -44,6 +44,7 @@ Recovery::Packet* Recovery::find(std::uint32_t number) {
 Recovery::News Recovery::acknowledged(const StreamAck& ack, TimePoint now) {
   News news;
   if (ack.epoch != epoch_) return news;
+  if (later_by(ack.largest, next_) >= 0) return news;  // it was never sent
   // §7.8: a window that was not used is no proof that the way carries more.
   const bool is_full = in_flight_bytes_ * 2 >= window_;
   for (std::uint32_t n = 0; n <= 64; ++n) {
@@ -110,7 +111,7 @@ void Recovery::give_up(Packet& packet, News& news) {
   packet.is_done = true;
   --in_flight_;
   in_flight_bytes_ -= packet.bytes;
-  ++lost_;
+  ++news.packets_lost;
   std::ranges::move(packet.said, std::back_inserter(news.lost));
   packet.said.clear();
 }

@@ -33,7 +33,7 @@ struct SaidOfStream {
   StreamEnd end = StreamEnd::reset;
   std::uint32_t code = 0;
   StreamId stream = 0;      ///< of data and window
-  StreamNumber number = 0;  ///< of the others
+  StreamNumber number = 0;  ///< of all but data
   Range bytes{};
 };
 
@@ -65,6 +65,7 @@ class Recovery {
   struct News {
     bool is_good = false;   ///< something arrived that was not known to have
     bool is_probe = false;  ///< nothing was heard for too long
+    std::uint32_t packets_lost = 0;
     std::vector<SaidOfStream> lost;
   };
   News acknowledged(const StreamAck& ack, TimePoint now);
@@ -81,7 +82,6 @@ class Recovery {
   std::size_t in_flight_bytes() const { return in_flight_bytes_; }
   std::size_t window() const { return window_; }
   Duration round_trip() const { return smoothed_; }
-  std::uint64_t lost() const { return lost_; }
 
  private:
   struct Packet {
@@ -121,7 +121,6 @@ class Recovery {
   TimePoint waits_since_ = never;
   int probes_ = 0;
   int allowance_ = 0;  // packets beyond the window: probes
-  std::uint64_t lost_ = 0;
 };
 
 /// Which packets of the other side have come: what we acknowledge.

@@ -35,7 +35,10 @@ std::size_t bytes_of(const SaidOfStream& last_word) {
 }  // namespace
 
 Streams::Streams(Random random, Options options, Surroundings surroundings)
-    : random_(random), options_(options), surroundings_(surroundings) {}
+    : random_(random),
+      options_(options),
+      surroundings_(surroundings),
+      key_secret_(random_.next()) {}
 
 Streams::Conversation* Streams::conversation_with(const NodeId& peer, TimePoint now) {
   const auto at = conversations_.find(peer);
@@ -49,6 +52,26 @@ Streams::Conversation* Streams::conversation_with(const NodeId& peer, TimePoint 
   with.is_linked = surroundings_.is_linked(surroundings_.context, peer);
   with.last_heard = with.last_pinged = now;
   return &with;
+}
+
+std::size_t Streams::waiting(const NodeId& peer) const {
+  const auto at = conversations_.find(peer);
+  return at == conversations_.end() ? 0 : at->second.ready.size() + at->second.last_words.size();
+}
+
+bool Streams::can_promise() const {
+  return promised_bytes_ + limits::stream_window_initial <= options_.bytes_max;
+}
+
+// Last words that wait count as streams: none of them can be left out.
+bool Streams::has_place(const Conversation& with) {
+  return with.streams.size() + with.last_words.size() < limits::streams_per_peer_max;
+}
+
+// The other side draws the numbers, and must not know which of them fall into one bucket.
+StreamKey Streams::key_of(const Conversation& with, StreamNumber number) const {
+  const std::uint64_t mixed = (number ^ key_secret_) * 0x9e3779b97f4a7c15;
+  return {with.peer, mixed ^ mixed >> 32};
 }
 
 Streams::Stream* Streams::find(StreamId id) {
@@ -77,11 +100,9 @@ Result<StreamId> Streams::open(const NodeId& to, StreamOpening opening, TimePoin
   if (opening.label.size() > limits::stream_label_bytes_max) {
     return std::unexpected(Error::invalid_argument);
   }
-  Conversation* const with = conversation_with(to, now);
-  if (with == nullptr || with->streams.size() >= limits::streams_per_peer_max ||
-      promised_bytes_ + limits::stream_window_initial > options_.bytes_max) {
-    return std::unexpected(Error::queue_full);
-  }
+  // Without a promise to spare nobody becomes a conversation, which nothing would end.
+  Conversation* const with = can_promise() ? conversation_with(to, now) : nullptr;
+  if (with == nullptr || !has_place(*with)) return std::unexpected(Error::queue_full);
   const StreamId id = add(*with, random_.next(), true, now, out);
   Stream& stream = streams_.at(id);
   stream.label = std::move(opening.label);
@@ -166,16 +187,11 @@ void Streams::handle(const NodeId& from, StreamFrame frame, TimePoint now, Outbo
 }
 
 void Streams::handle(const NodeId& from, BytesView content, TimePoint now, Outbox& out) {
-  Conversation* const with = conversation_with(from, now);
-  if (with == nullptr) return out.drop(DropReason::stream_limit);
-  if (const auto ack = decode_stream_ack(content)) {
-    with->last_heard = now;
-    with->was_heard = true;
-    say_again(*with, with->recovery.acknowledged(*ack, now).lost);
-    return speak(*with, now, out);
-  }
+  if (const auto ack = decode_stream_ack(content)) return handle_ack(from, *ack, now, out);
   const auto packet = decode_stream_packet(content);
   if (!packet) return out.drop(DropReason::malformed);
+  Conversation* const with = conversation_with(from, now);
+  if (with == nullptr) return out.drop(DropReason::stream_limit);
   with->last_heard = now;
   with->was_heard = true;
   with->is_unheard = packet->way != 0;
@@ -189,6 +205,16 @@ void Streams::handle(const NodeId& from, BytesView content, TimePoint now, Outbo
     with->acknowledge_at = std::min(with->acknowledge_at, now + Recovery::ack_delay_max);
   }
   speak(*with, now, out);
+}
+
+void Streams::handle_ack(const NodeId& from, const StreamAck& ack, TimePoint now, Outbox& out) {
+  const auto at = conversations_.find(from);
+  if (at == conversations_.end()) return out.drop(DropReason::stream_unknown);
+  Conversation& with = at->second;
+  with.last_heard = now;
+  with.was_heard = true;
+  hear(with, with.recovery.acknowledged(ack, now), out);
+  speak(with, now, out);
 }
 
 void Streams::handle_frame(Conversation& with, const StreamFrame& frame, TimePoint now,
@@ -217,7 +243,7 @@ void Streams::handle_frame(Conversation& with, const StreamFrame& frame, TimePoi
 void Streams::handle_data(Conversation& with, const StreamData& data, TimePoint now, Outbox& out) {
   const auto at = with.streams.find(data.number);
   if (at != with.streams.end()) return take(at->second, streams_.at(at->second), data, now, out);
-  if (ended_.peek({with.peer, data.number}) != nullptr || !data.opens) {
+  if (!data.opens || ended_.peek(key_of(with, data.number)) != nullptr) {
     return answer_for_ended(with, data.number, out);
   }
   const StreamId id = accept(with, data, now, out);
@@ -226,10 +252,9 @@ void Streams::handle_data(Conversation& with, const StreamData& data, TimePoint 
 
 // 0 if there is no room.
 StreamId Streams::accept(Conversation& with, const StreamData& data, TimePoint now, Outbox& out) {
-  if (with.streams.size() >= limits::streams_per_peer_max ||
-      promised_bytes_ + limits::stream_window_initial > options_.bytes_max) {
+  if (!can_promise() || !has_place(with)) {
     out.drop(DropReason::stream_limit);
-    put_last_word(with, {.what = What::reset, .end = StreamEnd::limit, .number = data.number});
+    put_answer(with, {.what = What::reset, .end = StreamEnd::limit, .number = data.number});
     return 0;
   }
   const StreamId id = add(with, data.number, false, now, out);
@@ -282,8 +307,10 @@ void Streams::handle_window(Conversation& with, const StreamWindow& window, Time
                             Outbox& out) {
   const auto at = with.streams.find(window.number);
   if (at == with.streams.end()) {
-    // To one that has ended it says nothing new.
-    if (ended_.peek({with.peer, window.number}) != nullptr) return;
+    // To one that has finished it says nothing new. A reset may have been lost with its link, or
+    // have overtaken what opened the stream.
+    const SaidOfStream* const last_word = ended_.peek(key_of(with, window.number));
+    if (last_word != nullptr && last_word->what == What::last_window) return;
     return answer_for_ended(with, window.number, out);
   }
   const StreamId id = at->second;
@@ -295,8 +322,11 @@ void Streams::handle_window(Conversation& with, const StreamWindow& window, Time
   }
   stream.buffer.release(std::min(window.received, stream.buffer.end()));
   stream.lost.drop_before(window.received);
-  stream.limit = std::max(stream.limit, window.limit);
-  stream.finish_arrived = stream.is_finished && window.received == stream.end();
+  // Who grants without end and confirms nothing must not make us hold all that was ever written.
+  stream.limit = std::max(
+      stream.limit, std::min(window.limit, stream.buffer.begin() + limits::stream_window_max));
+  // An older frame may come after the one that said so.
+  stream.finish_arrived |= stream.is_finished && window.received == stream.end();
   static_cast<void>(now);
   mark_ready(with, id, stream);
   end_if_done(id, out);
@@ -304,18 +334,21 @@ void Streams::handle_window(Conversation& with, const StreamWindow& window, Time
 
 void Streams::handle_reset(Conversation& with, const StreamReset& reset, Outbox& out) {
   const auto at = with.streams.find(reset.number);
-  if (at == with.streams.end()) return;  // an answer to it would go back and forth for ever
+  if (at == with.streams.end()) {  // an answer to it would go back and forth for ever
+    if (ended_.peek(key_of(with, reset.number)) == nullptr) out.drop(DropReason::stream_unknown);
+    return;
+  }
   end(at->second, reset.end, reset.code, false, out);
 }
 
 // The other side still speaks of a stream that is no more, or never was.
 void Streams::answer_for_ended(Conversation& with, StreamNumber number, Outbox& out) {
   out.drop(DropReason::stream_unknown);
-  const SaidOfStream* const last_word = ended_.find({with.peer, number});
-  put_last_word(
-      with, last_word != nullptr
-                ? *last_word
-                : SaidOfStream{.what = What::reset, .end = StreamEnd::unknown, .number = number});
+  const SaidOfStream* const last_word = ended_.find(key_of(with, number));
+  put_answer(with,
+             last_word != nullptr
+                 ? *last_word
+                 : SaidOfStream{.what = What::reset, .end = StreamEnd::unknown, .number = number});
 }
 
 void Streams::confirm(StreamId id, Stream& stream, Outbox& out) {
@@ -349,17 +382,14 @@ void Streams::end(StreamId id, StreamEnd how, std::uint32_t code, bool tells_pee
     last_word.what = What::last_window;
     last_word.bytes.to = stream.received();
   }
-  if (tells_peer) put_last_word(with, last_word);
-  ended_.insert({stream.peer, stream.number}, last_word);
+  if (tells_peer) with.last_words.push(last_word);
+  ended_.insert(key_of(with, stream.number), last_word);
   ++out.stats().streams_closed;
   out.notify(NotifyWish::StreamClosed{.stream = id, .end = how, .code = code});
 }
 
 void Streams::end_all(Conversation& with, StreamEnd how, Outbox& out) {
-  std::vector<StreamId> ids;
-  for (const auto& [number, id] : with.streams) ids.push_back(id);
-  std::ranges::sort(ids);  // told in an order that can be repeated
-  for (const StreamId id : ids) end(id, how, 0, true, out);
+  while (!with.streams.empty()) end(with.streams.begin()->second, how, 0, true, out);
 }
 
 void Streams::handle(const ContentFailed& failed, TimePoint now, Outbox& out) {
@@ -417,10 +447,7 @@ void Streams::link_changed(const NodeId& peer, TimePoint now, Outbox& out) {
 // All that is not confirmed, by another way.
 void Streams::say_again(Conversation& with) {
   with.recovery.forget();
-  std::vector<StreamId> ids;
-  for (const auto& [number, id] : with.streams) ids.push_back(id);
-  std::ranges::sort(ids);
-  for (const StreamId id : ids) {
+  for (const auto& [number, id] : with.streams) {
     Stream& stream = streams_.at(id);
     stream.lost.add({stream.finish_arrived ? stream.sent : stream.buffer.begin(), stream.sent});
     stream.opening_due = !stream.is_confirmed;
@@ -431,13 +458,18 @@ void Streams::say_again(Conversation& with) {
 
 void Streams::say_again(Conversation& with, std::vector<SaidOfStream> said) {
   for (const SaidOfStream& each : said) {
-    if (each.what == What::last_window) continue;  // the other side will ask
-    if (each.what == What::reset) {
-      put_last_word(with, each);
+    if (each.what == What::reset || each.what == What::last_window) {
+      with.last_words.push(each);
       continue;
     }
     Stream* const stream = find(each.stream);
-    if (stream == nullptr) continue;
+    if (stream == nullptr) {
+      // It confirmed the other side's end before it ended, and nobody else would say so again.
+      const SaidOfStream* const last_word = ended_.peek(key_of(with, each.number));
+      const bool is_owed = last_word != nullptr && last_word->what == What::last_window;
+      if (each.what == What::window && is_owed) with.last_words.push(*last_word);
+      continue;
+    }
     if (each.what == What::window) {
       stream->window_due = true;
     } else {
@@ -453,10 +485,22 @@ void Streams::mark_ready(Conversation& with, StreamId id, Stream& stream) {
   if (stream.is_ready || !stream.has_to_say()) return;
   stream.is_ready = true;
   with.ready.push(id);
+  // Those that have ended meanwhile are still in it: while nothing can be sent, a peer that opens
+  // and resets would fill it for ever.
+  if (with.ready.size() <= 2 * with.streams.size() + 16) return;
+  for (std::size_t left = with.ready.size(); left > 0; --left) {
+    const StreamId each = with.ready.pop();
+    if (streams_.contains(each)) with.ready.push(each);
+  }
 }
 
-void Streams::put_last_word(Conversation& with, const SaidOfStream& word) {
-  if (with.last_words.size() < last_words_max) with.last_words.push(word);
+void Streams::put_answer(Conversation& with, const SaidOfStream& word) {
+  if (with.last_words.size() < answers_max) with.last_words.push(word);
+}
+
+void Streams::hear(Conversation& with, Recovery::News news, Outbox& out) {
+  out.stats().stream_packets_lost += news.packets_lost;
+  say_again(with, std::move(news.lost));
 }
 
 // ---- What leaves ----
@@ -561,7 +605,9 @@ bool Streams::append_turn(StreamId id, Stream& stream, Bytes& batch, std::size_t
         {.number = stream.number, .received = stream.received(), .limit = stream.granted}, batch);
     stream.window_due = false;
     stream.confirmed = stream.received();
-    if (said != nullptr) said->push_back({.what = What::window, .stream = id});
+    if (said != nullptr) {
+      said->push_back({.what = What::window, .stream = id, .number = stream.number});
+    }
     ++out.stats().frames_out;
   }
   std::size_t turn = limits::stream_turn_bytes_max;
@@ -632,7 +678,7 @@ void Streams::attend(Conversation& with, TimePoint now, Outbox& out) {
     }
     Recovery::News news = with.recovery.wake(now);
     const bool was_probe = news.is_probe;
-    say_again(with, std::move(news.lost));
+    hear(with, std::move(news), out);
     if (was_probe) {
       with.way = static_cast<std::uint8_t>((with.way + 1) % ways_max);
       with.way_until = now + other_way_for;
@@ -641,12 +687,22 @@ void Streams::attend(Conversation& with, TimePoint now, Outbox& out) {
     }
     const bool is_silent = !with.streams.empty() &&
                            now - std::max(with.last_heard, with.last_pinged) >= options_.ping_after;
+    if (is_silent) ask_for_all(with);
     if (is_silent || (was_probe && !with.has_to_say())) {
       with.ping_due = true;
       with.last_pinged = now;
     }
   }
   speak(with, now, out);
+}
+
+// A node that was started anew acknowledges packets, and knows none of these streams.
+void Streams::ask_for_all(Conversation& with) {
+  for (const auto& [number, id] : with.streams) {
+    Stream& stream = streams_.at(id);
+    stream.window_due = stream.window_due || stream.is_confirmed;
+    mark_ready(with, id, stream);
+  }
 }
 
 bool Streams::is_dead(const Conversation& with, TimePoint now) const {

@@ -22,6 +22,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -49,10 +50,10 @@ struct StreamOpening {
   Duration timeout = limits::stream_open_timeout;
 };
 
-/// A stream, as both sides name it.
+/// A stream by its peer and number; the number is mixed with a secret.
 struct StreamKey {
   NodeId peer{};
-  StreamNumber number = 0;
+  std::uint64_t number = 0;
   bool operator==(const StreamKey&) const = default;
 };
 
@@ -73,8 +74,9 @@ class Streams {
   static constexpr std::size_t conversations_max = 4096;
   /// Streams that have ended, for what of them still comes: 60 bytes each.
   static constexpr std::size_t ended_max = 4096;
-  /// Last words of ended streams that wait for a way, in one conversation; the newest go first.
-  static constexpr std::size_t last_words_max = 256;
+  /// Last words about streams that we do not have, in one conversation; beyond them nothing is
+  /// said. Who still wants an answer asks again.
+  static constexpr std::size_t answers_max = 256;
   /// Without a stream a conversation is remembered for so long.
   static constexpr Duration forgotten_after = std::chrono::seconds{30};
 
@@ -128,6 +130,8 @@ class Streams {
 
   std::size_t size() const { return streams_.size(); }
   std::size_t conversations() const { return conversations_.size(); }
+  /// What waits to be said to that peer: streams and last words.
+  std::size_t waiting(const NodeId& peer) const;
 
  private:
   static constexpr std::uint64_t token_flag = std::uint64_t{1} << 63;
@@ -181,8 +185,8 @@ class Streams {
     bool was_heard = false;  ///< by relays: it is there
     bool seeks_link = false;
     bool ping_due = false;
-    std::unordered_map<StreamNumber, StreamId> streams;
-    Ring<StreamId> ready;           // with something to say, each once
+    std::map<StreamNumber, StreamId> streams;  // in order: others draw the numbers
+    Ring<StreamId> ready;           // with something to say, each once; and some that have ended
     Ring<SaidOfStream> last_words;  // of streams that are no more
     Recovery recovery;
     Arrivals arrivals;
@@ -198,9 +202,13 @@ class Streams {
   };
 
   Conversation* conversation_with(const NodeId& peer, TimePoint now);
+  bool can_promise() const;
+  static bool has_place(const Conversation& with);
+  StreamKey key_of(const Conversation& with, StreamNumber number) const;
   Stream* find(StreamId id);
   StreamId add(Conversation& with, StreamNumber number, bool is_ours, TimePoint now, Outbox& out);
 
+  void handle_ack(const NodeId& from, const StreamAck& ack, TimePoint now, Outbox& out);
   void handle_frame(Conversation& with, const StreamFrame& frame, TimePoint now, Outbox& out);
   void handle_data(Conversation& with, const StreamData& data, TimePoint now, Outbox& out);
   void handle_window(Conversation& with, const StreamWindow& window, TimePoint now, Outbox& out);
@@ -218,7 +226,8 @@ class Streams {
   void mark_ready(Conversation& with, StreamId id, Stream& stream);
   void say_again(Conversation& with);
   void say_again(Conversation& with, std::vector<SaidOfStream> said);
-  static void put_last_word(Conversation& with, const SaidOfStream& word);
+  static void put_answer(Conversation& with, const SaidOfStream& word);
+  void hear(Conversation& with, Recovery::News news, Outbox& out);
   /// Sees to it that what there is to say is said: by the link, or in packets.
   void speak(Conversation& with, TimePoint now, Outbox& out);
   void send_packet(Conversation& with, TimePoint now, Outbox& out);
@@ -228,12 +237,14 @@ class Streams {
   bool append_turn(StreamId id, Stream& stream, Bytes& batch, std::size_t end,
                    std::vector<SaidOfStream>* said, Outbox& out);
   void attend(Conversation& with, TimePoint now, Outbox& out);
+  void ask_for_all(Conversation& with);
   bool is_dead(const Conversation& with, TimePoint now) const;
   void arm(Conversation& with, TimePoint now);
 
   Random random_;
   Options options_;
   Surroundings surroundings_;
+  std::uint64_t key_secret_;
   StreamId last_stream_ = 0;
   std::uint64_t last_token_ = token_flag;
   std::size_t promised_bytes_ = 0;  // windows of all streams

@@ -57,6 +57,12 @@ constexpr Case cases[] = {
     {"content_acknowledge", "content"},
     {"legacy_piece", "legacy", true, 1},
     {"legacy_neighbours", "legacy", true, 1},
+    {"stream_data", "stream_data", true, 17},
+    {"stream_data_opens", "stream_data", true, 22},
+    {"stream_window", "stream_window", true},
+    {"stream_reset", "stream_reset", true},
+    {"stream_packet", "stream_packet", false, 10},
+    {"stream_ack", "stream_ack"},
 };
 
 const Format& format_of(const Case& one) {
