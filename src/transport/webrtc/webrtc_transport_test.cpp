@@ -71,6 +71,11 @@ struct End final : LinkSink, NegotiationSink {
   void link_received_text(LinkId, MutableBytes text) override {
     texts.emplace_back(text.begin(), text.end());
   }
+  void link_received_stream(LinkId id, BytesView bytes, ExchangeTransport by) override {
+    EXPECT_EQ(by, ExchangeTransport::webrtc);
+    ++links.at(id).received;
+    stream += as_text(bytes);
+  }
   void text_too_long() override { ++overlong_texts; }
   void link_writable(LinkId id) override {
     if (on_writable) on_writable(id);
@@ -142,6 +147,7 @@ struct End final : LinkSink, NegotiationSink {
   LinkId last{};
   std::uint64_t link_ids = 0;
   std::size_t opened = 0, closed = 0, received = 0, recycled = 0, overlong_texts = 0;
+  std::string stream;
   std::vector<std::string> candidates, texts;
   std::map<NegotiationId, std::string> descriptions;
   std::set<NegotiationId> offers;
