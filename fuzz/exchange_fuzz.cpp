@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,11 +27,11 @@ using Json = nlohmann::json;
 
 // ---- Frames ---------------------------------------------------------------------------------
 
-struct Frame {
+struct Whole {
   FrameType type{};
   std::uint32_t channel = 0;
   Bytes payload;
-  bool operator==(const Frame&) const = default;
+  bool operator==(const Whole&) const = default;
 };
 
 bool is_data(FrameType type) {
@@ -52,8 +53,8 @@ std::optional<std::uint64_t> varint(BytesView& bytes) {
   return std::nullopt;
 }
 
-std::vector<Frame> at_a_glance(BytesView bytes) {
-  std::vector<Frame> out;
+std::vector<Whole> at_a_glance(BytesView bytes) {
+  std::vector<Whole> out;
   while (!bytes.empty()) {
     const auto header = varint(bytes);
     if (!header || *header >> 3 > exchange::channel_number_max) break;
@@ -64,7 +65,7 @@ std::vector<Frame> at_a_glance(BytesView bytes) {
     const BytesView payload = bytes.first(static_cast<std::size_t>(*length));
     bytes = bytes.subspan(payload.size());
     if (type == FrameType::nothing) continue;
-    Frame frame{.type = type, .channel = static_cast<std::uint32_t>(*header >> 3), .payload = {}};
+    Whole frame{.type = type, .channel = static_cast<std::uint32_t>(*header >> 3), .payload = {}};
     if (is_data(type) || type == FrameType::open) {
       frame.payload.assign(payload.begin(), payload.end());
     }
@@ -84,7 +85,7 @@ class Reassembly {
     }
     PEER_RELAY_ASSERT(bytes.empty() || reader_.is_broken());
   }
-  std::vector<Frame> frames;
+  std::vector<Whole> frames;
   bool is_broken() const { return reader_.is_broken(); }
 
  private:
@@ -100,12 +101,12 @@ class Node {
   void hear(BytesView bytes) {
     heard_.take(bytes);
     PEER_RELAY_ASSERT(!heard_.is_broken());
-    for (const Frame& frame : heard_.frames) take(frame);
+    for (const Whole& frame : heard_.frames) take(frame);
     heard_.frames.clear();
   }
 
  private:
-  void take(const Frame& frame) {
+  void take(const Whole& frame) {
     PEER_RELAY_ASSERT(frame.channel < 128);
     switch (frame.type) {
       case FrameType::open: {
@@ -242,19 +243,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto command = exchange::read_command(as_text(input));
   if (command && exchange::is_number_like(as_text(input))) PEER_RELAY_ASSERT(false);
 
-  Reassembly whole;
+  Reassembly heard;
   Random random{seed};
   World world{Random{seed}};
   for (BytesView left = input; !left.empty();) {
     const auto piece = left.first(1 + random.below(std::min<std::uint64_t>(
                                           left.size(), std::uint64_t{1} << random.below(12))));
     left = left.subspan(piece.size());
-    whole.take(piece);
+    heard.take(piece);
     world.say(piece);
   }
   world.end();
-  std::vector<Frame> expected = at_a_glance(input);
-  PEER_RELAY_ASSERT(whole.frames.size() == expected.size());
-  PEER_RELAY_ASSERT(whole.frames == expected);
+  std::vector<Whole> expected = at_a_glance(input);
+  PEER_RELAY_ASSERT(heard.frames.size() == expected.size());
+  PEER_RELAY_ASSERT(heard.frames == expected);
   return 0;
 }

@@ -292,7 +292,6 @@ class Introductions(TestCase):
             found = old.ask("get_new_peer", name="asker", peer=asked)
             self.assertNotIn("error", found)
             self.eventually("it was found", lambda o=old: len(o.peers("named")) == 2)
-            self.assertEqual(old.peers("asker")[-1]["transport"], transport)
             old.ask("write", peer=found["peer"], text="we have met")
             self.arrives(old, found["peer"], old, old.peers("named")[-1]["peer"])
             self.lives(old)
@@ -322,6 +321,83 @@ class Introductions(TestCase):
                         lambda: "error" not in old.ask("get_new_peer", name="asker"))
         self.newest(ours, 1)
         ours.ask("unaccept", transport="tcp")
+        self.lives(old)
+
+
+class DataChannels(TestCase):
+    """The same introductions, to data channels."""
+
+    def old(self, webrtc=""):
+        return super().old(webrtc or modules("webrtc", "PEER_RELAY_WEBRTC_MODULES"))
+
+    def pour(self, ours, peer, old, theirs, count):
+        ours.ask("pour", peer=peer, bytes=count)
+        old.ask("pour", peer=theirs, bytes=count, piece=200_000)
+        self.assertGreaterEqual(self.arrives(old, theirs, ours, peer, 300), count)
+        self.assertGreaterEqual(self.arrives(ours, peer, old, theirs, 300), count)
+
+    def test_we_ask(self):
+        ours, old = self.ours(webrtc=True), self.old()
+        old.node("middle", "tcp", webrtc=True).node("named", "webrtc", webrtc=True)
+        old.connect("named", "tcp", old.ports["middle", "tcp"])
+        ours.connect("tcp", old.ports["middle", "tcp"])
+        found = ours.get_new_peer()
+        self.assertEqual(found["transport"], "webrtc")
+        self.eventually("it has us", lambda: len(old.peers("named")) == 2)
+        theirs = old.peers("named")[-1]["peer"]
+        self.talk(ours, found["peer"], old, theirs)
+        self.pour(ours, found["peer"], old, theirs, POURED // 4)
+        self.lives(old)
+
+    def test_we_are_named(self):
+        ours, old = self.ours(webrtc=True), self.old()
+        ours.accept("webrtc")
+        old.node("middle", "tcp", webrtc=True).node("asker", webrtc=True)
+        ours.connect("tcp", old.ports["middle", "tcp"])
+        old.connect("asker", "tcp", old.ports["middle", "tcp"])
+        found = old.ask("get_new_peer", name="asker")
+        self.assertNotIn("error", found)
+        peer = self.newest(ours, 1)
+        self.assertEqual(ours.arrivals()[0]["transport"], "webrtc")
+        self.talk(ours, peer, old, found["peer"])
+        self.pour(ours, peer, old, found["peer"], POURED // 4)
+        ours.ask("close", peer=peer)
+        old.event(lambda e: e["event"] == "down" and e["peer"] == found["peer"])
+        self.lives(old)
+
+    def test_we_are_in_the_middle(self):
+        """And the channel through us ends after 30 s, which hurts nobody."""
+        ours, old = self.ours(), self.old()
+        ours.accept("tcp", "websocket")
+        old.node("asker", webrtc=True).node("named", "webrtc", webrtc=True)
+        named = old.connect("named", "websocket", ours.ports["websocket"])
+        asked = old.connect("asker", "tcp", ours.ports["tcp"])
+        found = old.ask("get_new_peer", name="asker", peer=asked)
+        self.assertNotIn("error", found)
+        self.eventually("it was found", lambda: len(old.peers("named")) == 2)
+        theirs = old.peers("named")[-1]["peer"]
+        for text in ("we have met", "and are still here"):
+            old.ask("write", peer=found["peer"], text=text)
+            self.arrives(old, found["peer"], old, theirs)
+            if text == "we have met":
+                time.sleep(31)
+        for count, number in enumerate((named, asked), 1):
+            peer = ours.arrivals()[count - 1]["peer"]
+            self.talk(ours, peer, old, number)
+        self.lives(old)
+
+    def test_both_ends_are_ours(self):
+        old = self.old()
+        old.node("middle", "tcp", webrtc=True)
+        asker, named = self.ours(webrtc=True), self.ours(webrtc=True)
+        named.accept("webrtc")
+        for each in (asker, named):
+            each.connect("tcp", old.ports["middle", "tcp"])
+        found = asker.get_new_peer()
+        self.assertEqual(found["transport"], "webrtc")
+        peer = self.newest(named, 1)
+        asker.ask("pour", peer=found["peer"], bytes=POURED // 4)
+        self.assertEqual(self.arrives(asker, found["peer"], named, peer, 300), POURED // 4)
         self.lives(old)
 
 

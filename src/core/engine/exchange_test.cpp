@@ -4,6 +4,7 @@
 // the others receive in pieces.
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/random.hpp"
 #include "core/engine/engine.hpp"
 #include "sodium/deterministic_crypto.hpp"
 
