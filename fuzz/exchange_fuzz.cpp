@@ -107,7 +107,8 @@ class Node {
 
  private:
   void take(const Whole& frame) {
-    PEER_RELAY_ASSERT(frame.channel < 128);
+    // A node allocates a table as long.
+    PEER_RELAY_ASSERT(frame.channel < 128 || frame.type == FrameType::receiver_end);
     switch (frame.type) {
       case FrameType::open: {
         const std::string name{as_text(frame.payload)};

@@ -30,13 +30,13 @@ using enum ExchangeTransport;
 class ExchangeEngines : public ::testing::Test {
  protected:
   struct Node {
+    Identity identity;
     std::unique_ptr<Engine> engine;
     std::vector<NotifyWish::ExchangePeerUp> up;
     std::vector<NotifyWish::ExchangePeerDown> down;
     std::vector<NotifyWish::ExchangeFailed> failed;
     std::vector<Problem> problems;
     std::map<ExchangePeerId, std::string> heard;
-    std::size_t ended_dials = 0;
   };
   struct End {
     std::size_t node = 0;
@@ -53,8 +53,8 @@ class ExchangeEngines : public ::testing::Test {
     options.old_exchange = old_exchange;
     options.webrtc = true;
     Node& node = nodes.emplace_back();
-    node.engine =
-        std::make_unique<Engine>(std::move(options), make_identity(crypto), crypto, number, now);
+    node.identity = make_identity(crypto);
+    node.engine = std::make_unique<Engine>(std::move(options), node.identity, crypto, number, now);
     node.engine->start(now);
     if (old_exchange) {
       node.engine->exchange_accept(tcp, number, now);
@@ -253,7 +253,7 @@ TEST_F(ExchangeEngines, NobodyIsLetInWhereThatIsNotAsked) {
     engine(a).exchange_connect(address_of(other), now);
     run();
     EXPECT_EQ(nodes[a].failed.back().why, ExchangeFailure::closed);
-    EXPECT_EQ(engine(other).stats().dropped_for(DropReason::malformed), 1u);
+    EXPECT_GT(engine(other).stats().dropped_for(DropReason::malformed), 0u);
   }
   EXPECT_THAT(nodes[a].up, IsEmpty());
 }
