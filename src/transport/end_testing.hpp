@@ -57,6 +57,10 @@ class TransportEnd final : public LinkSink {
     transport->dial(Address::parse(url).value(), DialId{++dials});
   }
 
+  void dial_stream(const std::string& url) {
+    transport->dial_stream(Address::parse(url).value(), DialId{++dials});
+  }
+
   void link_opened(LinkId id, std::unique_ptr<Link> link, LinkArrival arrival) override {
     Seen& seen = links[id];
     seen.link = std::move(link);

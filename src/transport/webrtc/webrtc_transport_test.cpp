@@ -118,12 +118,12 @@ struct End final : LinkSink, NegotiationSink {
   void offer(NegotiationId id) {
     offers.insert(id);
     calls = true;
-    transport->offer(id);
+    transport->offer(id, true, manner);
     calls = false;
   }
   void answer(NegotiationId id, std::string_view sdp) {
     calls = true;
-    if (transport) transport->answer(id, sdp);
+    if (transport) transport->answer(id, sdp, true, manner);
     calls = false;
   }
   void take_answer(NegotiationId id, std::string_view sdp) {
@@ -148,6 +148,7 @@ struct End final : LinkSink, NegotiationSink {
   std::uint64_t link_ids = 0;
   std::size_t opened = 0, closed = 0, received = 0, recycled = 0, overlong_texts = 0;
   std::string stream;
+  Manner manner = Manner::messages;
   std::vector<std::string> candidates, texts;
   std::map<NegotiationId, std::string> descriptions;
   std::set<NegotiationId> offers;
@@ -791,6 +792,20 @@ TEST_F(WebRtcTransports, ConnectAndDisconnectLeaveNothingBehind) {
   EXPECT_EQ(open_files(), files);
   EXPECT_LE(threads(), threads_first);
   EXPECT_LT(static_cast<double>(allocated_bytes()), static_cast<double>(allocated) + (128 << 10));
+}
+
+TEST_F(WebRtcTransports, CarryBytesForNodesOfNpmPeerExchange) {
+  make_pair();
+  alice.manner = bob.manner = Manner::bytes;
+  ASSERT_TRUE(connect(alice, bob));
+  std::string expected;
+  for (const std::size_t size : {2u, 3u, 60'000u, 65'536u}) {
+    const Bytes message = message_of(size, 1);
+    alice.link().send(message);
+    expected += as_text(message);
+  }
+  ASSERT_TRUE(run_until([&] { return bob.stream.size() == expected.size(); }));
+  EXPECT_TRUE(bob.stream == expected);
 }
 
 }  // namespace
