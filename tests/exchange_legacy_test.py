@@ -3,6 +3,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import time
 import unittest
@@ -398,6 +399,92 @@ class DataChannels(TestCase):
         peer = self.newest(named, 1)
         asker.ask("pour", peer=found["peer"], bytes=POURED // 4)
         self.assertEqual(self.arrives(asker, found["peer"], named, peer, 300), POURED // 4)
+        self.lives(old)
+
+
+def varint(number):
+    out = b""
+    while number >= 0x80:
+        out += bytes([number & 0x7f | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def frame(channel, kind, payload=b""):
+    return varint(channel * 8 + kind) + varint(len(payload)) + payload
+
+
+def line(text):
+    return frame(7, 2, text.encode() + b"\n")
+
+
+HELLO = frame(7, 0, b"pxp") + line('{"command":"hello","id":"net-1","version":0,"accepts":{},'
+                                   '"transports":["tcp"]}') + line('{"command":"helloack"}')
+
+# What ends a node of npm peer-exchange, or stalls it, or costs it much; and whether ours ends the
+# connection for it.
+HOSTILE = {
+    "nothing but a name": (frame(0, 0, b"__proto__"), False),
+    "random bytes of unopened channels": (frame(3, 0, b"x") + frame(9, 2, b"abc") * 1000, False),
+    "a length above 2^32": (HELLO + b"\x0a\xff\xff\xff\xff\x7f", True),
+    "a gigabyte announced": (HELLO + frame(1, 0, b"data") + b"\x0a\x80\x80\x80\x80\x04", False),
+    "a varint without end": (HELLO + b"\xff" * 200, True),
+    "a channel number of 2^26": (HELLO + varint(8 << 26) + b"\x01x", True),
+    "100000 channels": (HELLO + b"".join(frame(n, 0, b"x") for n in range(8, 100_008)), False),
+    "a line of megabytes": (HELLO + frame(7, 2, b"x" * (4 << 20)), True),
+    "names in accepts": (frame(7, 0, b"pxp") +
+                         line('{"command":"hello","id":"net-1","version":0,"accepts":'
+                              '{"__proto__":{"port":1},"toString":true},"transports":"tcp"}') +
+                         line('{"command":"helloack"}'), False),
+    "accept without accepts": (frame(7, 0, b"pxp") +
+                               line('{"command":"hello","id":"net-1","version":0}') +
+                               line('{"command":"helloack"}') +
+                               line('{"command":"accept","transport":"tcp","opts":{"port":1}}') +
+                               line('{"command":"unaccept","transport":"toString"}') +
+                               line('{"command":"getPeer","reqId":"r1"}'), False),
+    "incoming for what there is not": (HELLO + line('{"command":"incoming","nonce":"a1",'
+                                                    '"transport":"tcp"}') * 2 +
+                                       line('{"command":"incoming","nonce":"a1",'
+                                            '"transport":"webrtc"}') * 2, False),
+    "destroy of both at once": (HELLO + frame(1, 0, b"data") + frame(7, 6) + frame(1, 6), True),
+    "no JSON": (HELLO + line("no JSON"), True),
+    "null": (HELLO + line("null"), True),
+    "lines after the end": (HELLO + frame(7, 4) + line("{}"), True),
+    "hello twice": (HELLO + line('{"command":"hello","id":"net-1","version":0}'), True),
+    "an unread megabyte": (HELLO + frame(2, 0, b"x") + frame(2, 2, b"x" * (1 << 20)), False),
+    "values that are no commands": (HELLO + line("1") + line('"x"') + line("[]") + line("{}"),
+                                    False),
+    "HTTP": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", True),
+    "the next version": (b'#PXP#["hello","0",[1,{},["net-1"]]]\n', True),
+}
+
+
+class Strangers(TestCase):
+    def test_nothing_they_say_hurts_anybody_else(self):
+        ours, old = self.ours(), self.old()
+        ours.accept("tcp")
+        old.node("a")
+        theirs = old.connect("a", "tcp", ours.ports["tcp"])
+        peer = self.newest(ours, 1)
+        for name, (said, is_ended) in HOSTILE.items():
+            with self.subTest(name), socket.create_connection(
+                    ("127.0.0.1", ours.ports["tcp"]), PATIENCE) as stranger:
+                try:
+                    stranger.sendall(said)
+                except OSError:
+                    self.assertTrue(is_ended)
+                if is_ended:
+                    try:
+                        while stranger.recv(65536):
+                            pass
+                    except ConnectionResetError:
+                        pass
+                self.talk(ours, peer, old, theirs)
+                if not is_ended and said.startswith(HELLO) and "gigabyte" not in name:
+                    stranger.sendall(line('{"command":"getPeer","reqId":"q7"}'))
+                    heard = b""
+                    while b'"q7"' not in heard:
+                        heard += stranger.recv(65536)
         self.lives(old)
 
 
