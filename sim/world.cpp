@@ -133,6 +133,7 @@ struct World::Node {
     if (world->audience_ == nullptr) write().lost.push_back(peer);
   }
   void note(const NotifyWish::ConnectDone& done) { write().connect_done = done; }
+  void note(const NotifyWish::AddressDone&) {}
   void note(const NotifyWish::Traced& traced) { write().hops.push_back(traced.hop); }
   void note(Problem problem) {
     if (world->audience_ == nullptr) write().problems.push_back(std::move(problem));

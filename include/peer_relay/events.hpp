@@ -68,7 +68,8 @@ struct StreamOptions {
 struct Peer {
   NodeId id;
   bool dialed = false;    ///< by us
-  std::string address;    ///< where it is: the URL dialed, or the address it came from
+  std::string address;    ///< where it is: the URL dialed, or the address it came from, which
+                          ///< begins with "tcp:" or "webrtc:" if it is not a WebSocket's
   std::string agent;      ///< what it says of its software; for people
   int bucket = 0;         ///< leading bits its id shares with ours
   bool sibling = false;   ///< one of the closest to us

@@ -162,12 +162,26 @@ class Node {
   void connect(const NodeId& to, ConnectCallback done = {});
   /// Dials an address as if it had been given in `bootstrap`.
   Result<void> connect(const std::string& url);
+  /// The same, and tells who is there: linked, be it by another link that stood before. Why not, in
+  /// words, comes by NodeEvents::error before.
+  void connect(const std::string& url, ConnectCallback done);
+  /// Listens for ws:// (wss:// with NodeOptions::tls) or tcp://, beside what it listens for
+  /// already; 0 picks a port. Waits for the node's thread. port() and urls() still tell of the
+  /// start.
+  Result<std::uint16_t, StartError> listen(Scheme scheme, const std::string& host,
+                                           std::uint16_t port);
+  /// Lets nobody in by that any longer. Links stay.
+  void stop_listening(Scheme scheme);
   /// Closes the link to that peer, if there is one. The overlay may make another later.
   void disconnect(const NodeId& peer);
 
   /// Tells each hop on the way to a node, in order, until `is_target`, a reason, or a hop that is
   /// lost for good. The callback's last call has is_target, a reason, or lost.
   void trace(const NodeId& to, TraceCallback hop);
+
+  /// Calls back on the node's thread, soon or after so long. Not after the node is destroyed.
+  void post(std::function<void()> task);
+  void after(Duration delay, std::function<void()> task);
 
   /// Waits for the node's thread; on that thread answers at once.
   std::vector<Peer> peers() const;

@@ -208,6 +208,11 @@ struct NotifyWish {
     NodeId id{};
     std::optional<Error> error = {};
   };
+  /// What came of an address that the application asked for.
+  struct AddressDone {
+    std::string address;
+    std::optional<NodeId> id = {};  ///< of the node there, to which there is a link now
+  };
   struct Traced {
     std::uint64_t trace = 0;
     TraceHop hop;
@@ -278,8 +283,8 @@ struct NotifyWish {
     std::string network = {};    ///< with wrong_network: theirs, if it can be shown
     std::string detail = {};     ///< the host's word on a dial that failed
   };
-  std::variant<Message, SendDone, PeerUp, PeerLost, ConnectDone, Traced, Problem, Joined,
-               StreamOpened, StreamAccepted, StreamBytes, StreamFinished, StreamWritable,
+  std::variant<Message, SendDone, PeerUp, PeerLost, ConnectDone, AddressDone, Traced, Problem,
+               Joined, StreamOpened, StreamAccepted, StreamBytes, StreamFinished, StreamWritable,
                StreamClosed, ExchangePeerUp, ExchangeBytes, ExchangeWritable, ExchangeEnded,
                ExchangePeerDown, ExchangeFailed>
       event;

@@ -65,7 +65,10 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   void send(const NodeId& to, Payload payload, SendOptions options, SendCallback done) override;
   void call(CallOrder order) override;
   void connect(const NodeId& to, ConnectCallback done) override;
-  void connect(const Address& address) override;
+  void connect(const Address& address, ConnectCallback done) override;
+  Result<std::uint16_t, StartError> listen(Scheme scheme, const std::string& host,
+                                           std::uint16_t port) override;
+  void stop_listening(Scheme scheme) override;
   void disconnect(const NodeId& peer) override;
   void trace(const NodeId& to, TraceCallback hop) override;
   std::vector<Peer> peers() const override;
@@ -87,6 +90,7 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   void exchange_consumed(ExchangePeerId peer, std::size_t bytes) override;
   void exchange_accept(ExchangeTransport transport, std::uint16_t port) override;
   void exchange_unaccept(ExchangeTransport transport) override;
+  void after(Duration delay, CallOrder task) override;
   void add_ear(const std::weak_ptr<Ear>& ear) override;
   void destroy(std::function<void()> done) override;
   void mute() override { muted_ = true; }
@@ -150,6 +154,7 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   void tell(NotifyWish::PeerUp&& up);
   void tell(NotifyWish::PeerLost&& lost);
   void tell(NotifyWish::ConnectDone&& done);
+  void tell(NotifyWish::AddressDone&& done);
   void tell(NotifyWish::Traced&& traced);
   void tell(Problem&& problem);
   void tell(NotifyWish::Joined&&);
@@ -208,11 +213,21 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   std::string dial_detail_;                            // of the dial that fails in this turn
   std::unordered_map<MessageId, SendCallback> sends_;  // bounded by the engine
   std::multimap<NodeId, ConnectCallback> connects_;    // as the application's calls under way
-  std::map<std::uint64_t, TraceCallback> traces_;      // bounded by the engine
+  std::multimap<std::string, ConnectCallback> address_connects_;        // the same
+  std::vector<ListenPort> listening_;                                   // one for each scheme
+  bool listens_on_loopback_ = false;                                    // with any of them
+  std::map<std::uint64_t, TraceCallback> traces_;                       // bounded by the engine
   std::unordered_map<StreamId, std::shared_ptr<StreamState>> streams_;  // bounded by the engine
   std::unordered_map<StreamId, Timer> stream_deadlines_;                // of those
   ExchangeEar exchange_ear_;
   std::vector<std::function<void()>> destroyed_;
+  struct Alarm {
+    Timer timer;
+    CallOrder
+        task;  // not in the timer's handler: that outlives us in the io_context, which is ours
+  };
+  std::unordered_map<std::uint64_t, Alarm> alarms_;  // as the application's calls under way
+  std::uint64_t last_alarm_ = 0;
 
   Timer cache_timer_{io_.get_executor()};
   bool cache_due_ = false;
@@ -275,6 +290,8 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
                  .half_open_per_host_max = options.limits.half_open_per_host_max,
                  .takes_streams = options.old_exchange});
   if (auto error = listen(options, *checked)) return error;
+  listening_ = checked->listening;
+  listens_on_loopback_ = checked->listens_on_loopback && !listening_.empty();
 
   const auto unix_time = std::chrono::system_clock::now().time_since_epoch();
   checked->unix_ms_at_zero =
@@ -333,6 +350,8 @@ Result<Identity, StartError> AsioHost::identity(const NodeOptions& options) {
 void AsioHost::run() {
   asio::post(io_, [this] { settle(); });
   io_.run();
+  mailbox_.close();
+  orders_.clear();
 }
 
 AsioHost::~AsioHost() {
@@ -430,8 +449,40 @@ void AsioHost::connect(const NodeId& to, ConnectCallback done) {
   engine_->connect(to, now());
 }
 
-void AsioHost::connect(const Address& address) {
-  if (phase_ == Phase::running) engine_->connect(address, now());
+void AsioHost::connect(const Address& address, ConnectCallback done) {
+  if (phase_ != Phase::running) {
+    if (done) done(std::unexpected(Error::closed));
+    return;
+  }
+  if (done) address_connects_.emplace(address.to_string(), std::move(done));
+  engine_->connect(address, now());
+}
+
+Result<std::uint16_t, StartError> AsioHost::listen(Scheme scheme, const std::string& host,
+                                                   std::uint16_t port) {
+  if (phase_ != Phase::running) {
+    return std::unexpected(StartError{Error::closed, "the node was destroyed"});
+  }
+  auto found = scheme == Scheme::tcp ? tcp_->listen(host, port) : websocket_->listen(host, port);
+  if (!found) return found;
+  listening_.push_back({scheme, *found});
+  listens_on_loopback_ = listens_on_loopback_ || is_on_loopback(host);
+  engine_->listens(listening_, listens_on_loopback_, now());
+  is_asked_meanwhile_ = true;
+  return found;
+}
+
+void AsioHost::stop_listening(Scheme scheme) {
+  if (phase_ != Phase::running) return;
+  if (scheme == Scheme::tcp) {
+    tcp_->stop_listening();
+  } else {
+    websocket_->stop_listening();
+  }
+  std::erase_if(listening_, [scheme](const ListenPort& each) {
+    return (each.scheme == Scheme::tcp) == (scheme == Scheme::tcp);
+  });
+  engine_->listens(listening_, listens_on_loopback_ && !listening_.empty(), now());
 }
 
 void AsioHost::disconnect(const NodeId& peer) {
@@ -663,6 +714,15 @@ void AsioHost::tell(NotifyWish::ConnectDone&& done) {
   while (auto callback = connects_.extract(done.id)) callback.mapped()(result);
 }
 
+void AsioHost::tell(NotifyWish::AddressDone&& done) {
+  Result<Peer> result = std::unexpected(Error::dial_failed);
+  if (done.id) {
+    if (auto peer = engine_->peer(*done.id, now())) result = std::move(*peer);
+  }
+  // As many dials as calls, each with its own answer.
+  if (const auto callback = address_connects_.extract(done.address)) callback.mapped()(result);
+}
+
 void AsioHost::tell(NotifyWish::Traced&& traced) {
   const auto at = traces_.find(traced.trace);
   if (at == traces_.end()) return;
@@ -729,6 +789,19 @@ void AsioHost::set_stream_deadline(StreamId stream, Duration from_now) {
   timer.async_wait([this, stream](boost::system::error_code error) {
     if (error || !engine_) return;
     engine_->stream_reset(stream, StreamEnd::timed_out, 0, now());
+    settle();
+  });
+}
+
+void AsioHost::after(Duration delay, CallOrder task) {
+  if (phase_ != Phase::running) return;
+  const std::uint64_t alarm = ++last_alarm_;
+  const auto at = alarms_.emplace(alarm, Alarm{Timer{io_.get_executor()}, std::move(task)}).first;
+  at->second.timer.expires_after(delay);
+  at->second.timer.async_wait([this, alarm](boost::system::error_code error) {
+    if (error) return;
+    const auto due = alarms_.extract(alarm);
+    due.mapped().task();
     settle();
   });
 }
@@ -908,6 +981,7 @@ void AsioHost::finish() {
   timer_.cancel();
   cache_timer_.cancel();
   stream_deadlines_.clear();
+  alarms_.clear();
   links_.clear();
   websocket_.reset();
   tcp_.reset();
@@ -931,6 +1005,9 @@ void AsioHost::give_up_callbacks() {
   tell_all();
   for (auto& [message, done] : std::exchange(sends_, {})) done(refused(Error::closed));
   for (auto& [id, done] : std::exchange(connects_, {})) done(std::unexpected(Error::closed));
+  for (auto& [url, done] : std::exchange(address_connects_, {})) {
+    done(std::unexpected(Error::closed));
+  }
   for (auto& [number, hop] : std::exchange(traces_, {})) hop({.lost = true});
   for (auto& [id, state] : std::exchange(streams_, {})) state->closed({StreamEnd::shutdown, 0});
 }

@@ -65,7 +65,10 @@ class Host : public std::enable_shared_from_this<Host> {
   // ---- On the node's thread, from a call ----------------------------------------------------
 
   virtual void connect(const NodeId& to, ConnectCallback done) = 0;
-  virtual void connect(const Address& address) = 0;
+  virtual void connect(const Address& address, ConnectCallback done) = 0;
+  virtual Result<std::uint16_t, StartError> listen(Scheme scheme, const std::string& host,
+                                                   std::uint16_t port) = 0;
+  virtual void stop_listening(Scheme scheme) = 0;
   virtual void disconnect(const NodeId& peer) = 0;
   virtual void trace(const NodeId& to, TraceCallback hop) = 0;
   virtual std::vector<Peer> peers() const = 0;
@@ -92,6 +95,9 @@ class Host : public std::enable_shared_from_this<Host> {
   virtual void exchange_consumed(ExchangePeerId peer, std::size_t bytes) = 0;
   virtual void exchange_accept(ExchangeTransport transport, std::uint16_t port) = 0;
   virtual void exchange_unaccept(ExchangeTransport transport) = 0;
+
+  /// At most as many at a time as the application has asked for.
+  virtual void after(Duration delay, CallOrder task) = 0;
 
   /// Until its owner lets go of it.
   virtual void add_ear(const std::weak_ptr<Ear>& ear) = 0;

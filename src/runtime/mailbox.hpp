@@ -41,15 +41,17 @@ class Mailbox {
   /// `first`: the box was empty, and the node's thread must be told.
   Put put_message(Order order, std::size_t payload_bytes) {
     const std::lock_guard lock{mutex_};
+    if (is_closed_) return Put::refused;
     if (messages_ >= messages_max || bytes_ + payload_bytes > bytes_max) return Put::refused;
     ++messages_;
     bytes_ += payload_bytes;
     return put(std::move(order));
   }
 
-  /// Calls are as many as the application has made, and none may be lost.
+  /// Calls are as many as the application has made, and none may be lost while there is a thread.
   Put put_call(CallOrder call) {
     const std::lock_guard lock{mutex_};
+    if (is_closed_) return Put::refused;
     return put(std::move(call));
   }
 
@@ -62,6 +64,15 @@ class Mailbox {
     bytes_ = 0;
   }
 
+  /// Nobody comes for orders any more: those that are there go, and no more are taken. They may
+  /// hold what holds the box.
+  void close() {
+    std::vector<Order> left;  // goes after the lock: an order may put another
+    const std::lock_guard lock{mutex_};
+    is_closed_ = true;
+    left.swap(orders_);
+  }
+
  private:
   Put put(Order order) {
     orders_.push_back(std::move(order));
@@ -72,6 +83,7 @@ class Mailbox {
   std::vector<Order> orders_;
   std::size_t messages_ = 0;
   std::size_t bytes_ = 0;
+  bool is_closed_ = false;
 };
 
 }  // namespace peer_relay

@@ -101,8 +101,27 @@ Result<void> Node::connect(const std::string& url) {
   auto address = Address::parse(url);
   if (!address) return std::unexpected(Error::address_invalid);
   Host& host = *impl_->host;
-  host.call([&host, address = std::move(*address)] { host.connect(address); });
+  host.call([&host, address = std::move(*address)] { host.connect(address, {}); });
   return {};
+}
+
+void Node::connect(const std::string& url, ConnectCallback done) {
+  auto address = Address::parse(url);
+  Host& host = *impl_->host;
+  host.call([&host, address = std::move(address), done = std::move(done)] {
+    if (address) return host.connect(*address, done);
+    if (done) done(std::unexpected(Error::address_invalid));
+  });
+}
+
+Result<std::uint16_t, StartError> Node::listen(Scheme scheme, const std::string& host,
+                                               std::uint16_t port) {
+  return impl_->ask([&](Host& of) { return of.listen(scheme, host, port); });
+}
+
+void Node::stop_listening(Scheme scheme) {
+  Host& host = *impl_->host;
+  host.call([&host, scheme] { host.stop_listening(scheme); });
 }
 
 void Node::disconnect(const NodeId& peer) {
@@ -113,6 +132,13 @@ void Node::disconnect(const NodeId& peer) {
 void Node::trace(const NodeId& to, TraceCallback hop) {
   Host& host = *impl_->host;
   host.call([&host, to, hop = std::move(hop)] { host.trace(to, hop); });
+}
+
+void Node::post(std::function<void()> task) { impl_->host->call(std::move(task)); }
+
+void Node::after(Duration delay, std::function<void()> task) {
+  Host& host = *impl_->host;
+  host.call([&host, delay, task = std::move(task)] { host.after(delay, task); });
 }
 
 std::vector<Peer> Node::peers() const {

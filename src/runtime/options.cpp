@@ -86,15 +86,13 @@ Result<EngineOptions, StartError> engine_options(const NodeOptions& options) {
     return refuse(Error::invalid_argument, fmt::format("at most {} addresses can be advertised",
                                                        limits::contact_addresses_max));
   }
-  const Reach reach = reach_of_host(options.host);
   return EngineOptions{
       .network = options.network,
       .agent = fmt::format("peer-relay/{}", version()),
       .bootstrap = std::move(*bootstrap),
       .advertise = std::move(*advertise),
       .listening = {},
-      .listens_on_loopback =
-          reach == Reach::loopback || options.host == "::" || options.host == "0.0.0.0",
+      .listens_on_loopback = is_on_loopback(options.host),
       .cached_contacts = {},
       .limits = options.limits,
       .handshake_timeout = options.handshake_timeout,
@@ -103,6 +101,10 @@ Result<EngineOptions, StartError> engine_options(const NodeOptions& options) {
       .legacy = options.legacy,
       .old_exchange = options.old_exchange,
   };
+}
+
+bool is_on_loopback(const std::string& host) {
+  return reach_of_host(host) == Reach::loopback || host == "::" || host == "0.0.0.0";
 }
 
 std::string local_url(Scheme scheme, const std::string& host, std::uint16_t port) {

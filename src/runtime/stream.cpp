@@ -22,8 +22,8 @@ struct Stream::Handle {
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
   ~Handle() {
-    Host& host = state->host();
-    host.call([state = std::move(state)] { state->let_go(); });
+    const auto host = state->shared_host();  // the last of it may hang on us
+    host->call([state = std::move(state)] { state->let_go(); });
   }
 
   template <class Call>

@@ -28,6 +28,7 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   const std::string& label() const { return label_; }
   bool is_ours() const { return is_ours_; }
   Host& host() const { return *host_; }
+  std::shared_ptr<Host> shared_host() const { return host_; }
 
   // ---- From the host ------------------------------------------------------------------------
 

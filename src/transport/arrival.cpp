@@ -124,11 +124,15 @@ CloseReason ended_by(const Attempt& attempt, bool left) {
   return left ? CloseReason::transport_closed : CloseReason::transport_error;
 }
 
-void Context::shut_down() {
-  is_shut_down = true;
+void Context::stop_listening() {
   error_code ignored;
   acceptor.close(ignored);
   accept_again.cancel();
+}
+
+void Context::shut_down() {
+  is_shut_down = true;
+  stop_listening();
   attempts->call_off_all();
 }
 

@@ -39,7 +39,9 @@ struct Context {
         acceptor(io_context.get_executor()),
         accept_again(io_context.get_executor()) {}
 
-  /// Stops listening and calls off what is under way.
+  /// What was let in already goes on.
+  void stop_listening();
+  /// The same, and calls off what is under way.
   void shut_down();
   /// And says nothing of it: the transport goes, and its sink may.
   void end();

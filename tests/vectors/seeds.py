@@ -14,6 +14,7 @@ FORMATS = VECTORS.parent.parent / "fuzz" / "wire_formats.hpp"
 
 FRAMES = {"ping", "goodbye", "contacts", "dial_back", "dial_back_result", "legacy",
           "stream_data", "stream_window", "stream_reset"}
+STREAM_FRAMES = {"stream_data", "stream_window", "stream_reset"}
 ENVELOPE_KINDS = {"lookup": 0x01, "lookup_answer": 0x02, "unreachable": 0x03, "session_open": 0x10,
                   "session_answer": 0x11, "session_finish": 0x12, "session_data": 0x13,
                   "session_unknown": 0x14}
@@ -63,6 +64,12 @@ def main():
             write("batch", name, data)
         if name in ENVELOPE_KINDS:
             write("batch", name, frame(1, envelope(ENVELOPE_KINDS[name], data)))
+        if format_of(name) in STREAM_FRAMES:  # as the stranger of fuzz/stream_fuzz.cpp says it
+            body = data[3:]
+            how = 3 + 4 * (data[0] - 0x10)
+            write("stream", name, bytes([28, how, len(body)]) + body)
+        if name in ("stream_packet", "stream_ack"):
+            write("stream", name, bytes([30, 0, len(data)]) + data)
         if name != "batch":
             body = data[3:] if is_frame else data
             write("wire", name, bytes([names.index(format_of(name))]) + body)

@@ -753,6 +753,11 @@ void Engine::connect(const Address& address, TimePoint now) {
   rooms_->membership.connect(address, now, rooms_->out);
 }
 
+void Engine::listens(std::vector<ListenPort> ports, bool on_loopback, TimePoint now) {
+  rooms_->now = now;
+  rooms_->membership.listens(std::move(ports), on_loopback, now, rooms_->out);
+}
+
 void Engine::disconnect(const NodeId& peer, TimePoint now) {
   rooms_->now = now;
   if (rooms_->legacy && rooms_->legacy->disconnect(peer, rooms_->out)) return;

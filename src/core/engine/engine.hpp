@@ -171,7 +171,10 @@ class Engine {
   Result<MessageId> send(const NodeId& to, Payload payload, AcknowledgedSend how, TimePoint now);
   /// NotifyWish::ConnectDone follows exactly once.
   void connect(const NodeId& to, TimePoint now);
+  /// NotifyWish::AddressDone follows exactly once.
   void connect(const Address& address, TimePoint now);
+  /// On these ports from now on, in place of those of the options.
+  void listens(std::vector<ListenPort> ports, bool on_loopback, TimePoint now);
   void disconnect(const NodeId& peer, TimePoint now);
   /// NotifyWish::Traced follows for each hop, under the number returned.
   std::uint64_t trace(const NodeId& to, TimePoint now);

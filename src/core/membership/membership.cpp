@@ -39,13 +39,9 @@ void Membership::start(TimePoint now, Outbox& out) {
   running_ = true;
   dirty_ = true;
   for (const Address& address : options_.advertise) {
-    (address.reach() == Reach::loopback ? local_addresses_ : public_addresses_).push_back(address);
+    if (address.reach() != Reach::loopback) public_addresses_.push_back(address);
   }
-  if (options_.listens_on_loopback) {
-    for (const ListenPort& each : options_.listening) {
-      local_addresses_.push_back({each.scheme, "127.0.0.1", each.port, "/"});
-    }
-  }
+  note_local_addresses();
   sign_records(now);
   bootstrap_at_ = now;
   if (!options_.bootstrap.empty()) recheck_at_ = now + limits::bootstrap_backoff_max;
@@ -217,8 +213,11 @@ void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_we
         look_up(Question::self, self_.id, now, out, met);
       }
       return;
-    case Purpose::asked:
-      return;
+    case Purpose::asked: {
+      const bool is_there = met && *met != self_.id && dialed_well;
+      return out.notify(NotifyWish::AddressDone{.address = ended.address.to_string(),
+                                                .id = is_there ? met : std::nullopt});
+    }
     case Purpose::probe:
       if (const LinkedPeer* const asker = table_.find(ended.asker)) {
         Bytes body;

@@ -101,7 +101,10 @@ class Membership {
   // ---- From the application ----
 
   void connect(const NodeId& to, TimePoint now, Outbox& out);
+  /// NotifyWish::AddressDone follows exactly once.
   void connect(const Address& address, TimePoint now, Outbox& out);
+  /// From now on on these ports, in place of those before.
+  void listens(std::vector<ListenPort> ports, bool on_loopback, TimePoint now, Outbox& out);
   void disconnect(const NodeId& peer, TimePoint now, Outbox& out);
 
   // ---- Upkeep ----
@@ -229,6 +232,7 @@ class Membership {
   // Our own address and record.
   void consider_observed(const LinkUp& up, TimePoint now, Outbox& out);
   void ask_for_dial_back(LinkId link, Outbox& out);
+  void note_local_addresses();
   void sign_records(TimePoint now);
   void tell_record(Outbox& out) const;
   const Bytes& record_for_strangers() const;

@@ -114,6 +114,36 @@ Bytes Membership::signed_record(const std::vector<Address>& addresses, TimePoint
   return sign_contact(record, options_.network, self_, crypto_);
 }
 
+void Membership::note_local_addresses() {
+  local_addresses_.clear();
+  for (const Address& address : options_.advertise) {
+    if (address.reach() == Reach::loopback) local_addresses_.push_back(address);
+  }
+  if (!options_.listens_on_loopback) return;
+  for (const ListenPort& each : options_.listening) {
+    local_addresses_.push_back({each.scheme, "127.0.0.1", each.port, "/"});
+  }
+}
+
+void Membership::listens(std::vector<ListenPort> ports, bool on_loopback, TimePoint now,
+                         Outbox& out) {
+  options_.listening = std::move(ports);
+  options_.listens_on_loopback = on_loopback;
+  // What a dial-back has shown holds for ports that stay; of others nothing is known.
+  std::erase_if(public_addresses_, [this](const Address& address) {
+    const ListenPort port{address.scheme, address.port};
+    const bool is_told = std::ranges::find(options_.advertise, address) != options_.advertise.end();
+    return !is_told && std::ranges::find(options_.listening, port) == options_.listening.end();
+  });
+  dial_back_left_.clear();
+  dial_back_token_.reset();
+  note_local_addresses();
+  if (!running_) return;
+  sign_records(now);
+  tell_record(out);
+  dirty_ = true;
+}
+
 void Membership::sign_records(TimePoint now) {
   std::vector<Address> all = local_addresses_;
   all.insert(all.end(), public_addresses_.begin(), public_addresses_.end());

@@ -456,7 +456,7 @@ void Streams::say_again(Conversation& with) {
   }
 }
 
-void Streams::say_again(Conversation& with, std::vector<SaidOfStream> said) {
+void Streams::say_again(Conversation& with, const std::vector<SaidOfStream>& said) {
   for (const SaidOfStream& each : said) {
     if (each.what == What::reset || each.what == What::last_window) {
       with.last_words.push(each);
@@ -498,9 +498,9 @@ void Streams::put_answer(Conversation& with, const SaidOfStream& word) {
   if (with.last_words.size() < answers_max) with.last_words.push(word);
 }
 
-void Streams::hear(Conversation& with, Recovery::News news, Outbox& out) {
+void Streams::hear(Conversation& with, const Recovery::News& news, Outbox& out) {
   out.stats().stream_packets_lost += news.packets_lost;
-  say_again(with, std::move(news.lost));
+  say_again(with, news.lost);
 }
 
 // ---- What leaves ----
@@ -658,10 +658,12 @@ void Streams::wake(TimePoint now, Outbox& out) {
   }
   while (const auto peer = timers_.pop_due(now)) {
     const auto at = conversations_.find(*peer);
-    if (at == conversations_.end() || at->second.armed > now) continue;
-    at->second.armed = never;
-    attend(at->second, now, out);
-    const Conversation& with = at->second;
+    if (at == conversations_.end()) continue;
+    Conversation& with = at->second;
+    if (with.armed_soon > now && with.armed_late > now) continue;  // stale
+    if (with.armed_soon <= now) with.armed_soon = never;
+    if (with.armed_late <= now) with.armed_late = never;
+    attend(with, now, out);
     const bool is_over = with.streams.empty() && !with.has_to_say() && !with.arrivals.owes() &&
                          now - with.last_heard >= forgotten_after;
     if (is_over) conversations_.erase(at);
@@ -676,9 +678,9 @@ void Streams::attend(Conversation& with, TimePoint now, Outbox& out) {
       with.last_words.clear();
       with.recovery.forget();
     }
-    Recovery::News news = with.recovery.wake(now);
+    const Recovery::News news = with.recovery.wake(now);
     const bool was_probe = news.is_probe;
-    hear(with, std::move(news), out);
+    hear(with, news, out);
     if (was_probe) {
       with.way = static_cast<std::uint8_t>((with.way + 1) % ways_max);
       with.way_until = now + other_way_for;
@@ -710,18 +712,24 @@ bool Streams::is_dead(const Conversation& with, TimePoint now) const {
   return waits != never && now - waits >= options_.dead_after;
 }
 
-// For what it waits for next.
+// For what it waits for next. What is far off and only moves on keeps its entry among the timers,
+// or each acknowledgement that waits would leave one more of them behind.
 void Streams::arm(Conversation& with, TimePoint now) {
-  TimePoint at = with.acknowledge_at;
+  TimePoint soonest = with.acknowledge_at;
+  TimePoint late = never;
+  if (!with.is_linked) soonest = std::min(soonest, with.recovery.next_wake());
   if (with.streams.empty()) {
-    at = std::min(at, std::max(with.last_heard + forgotten_after, now + look_again));
+    late = std::max(with.last_heard + forgotten_after, now + look_again);
   } else if (!with.is_linked) {
-    at = std::min(at, std::max(with.last_heard, with.last_pinged) + options_.ping_after);
+    late = std::max(with.last_heard, with.last_pinged) + options_.ping_after;
   }
-  if (!with.is_linked) at = std::min(at, with.recovery.next_wake());
-  if (at >= with.armed) return;
-  with.armed = at;
-  timers_.arm(at, with.peer);
+  const auto set = [&](TimePoint at, TimePoint& armed) {
+    if (at >= armed) return;
+    armed = at;
+    timers_.arm(at, with.peer);
+  };
+  set(soonest, with.armed_soon);
+  set(late, with.armed_late);
 }
 
 }  // namespace peer_relay

@@ -132,6 +132,7 @@ class Streams {
   std::size_t conversations() const { return conversations_.size(); }
   /// What waits to be said to that peer: streams and last words.
   std::size_t waiting(const NodeId& peer) const;
+  std::size_t timers() const { return timers_.size(); }
 
  private:
   static constexpr std::uint64_t token_flag = std::uint64_t{1} << 63;
@@ -197,7 +198,8 @@ class Streams {
     TimePoint acknowledge_at = never;
     TimePoint last_heard{};
     TimePoint last_pinged{};
-    TimePoint armed = never;
+    TimePoint armed_soon = never;
+    TimePoint armed_late = never;
     bool has_to_say() const { return !ready.empty() || !last_words.empty(); }
   };
 
@@ -225,9 +227,9 @@ class Streams {
 
   void mark_ready(Conversation& with, StreamId id, Stream& stream);
   void say_again(Conversation& with);
-  void say_again(Conversation& with, std::vector<SaidOfStream> said);
+  void say_again(Conversation& with, const std::vector<SaidOfStream>& said);
   static void put_answer(Conversation& with, const SaidOfStream& word);
-  void hear(Conversation& with, Recovery::News news, Outbox& out);
+  void hear(Conversation& with, const Recovery::News& news, Outbox& out);
   /// Sees to it that what there is to say is said: by the link, or in packets.
   void speak(Conversation& with, TimePoint now, Outbox& out);
   void send_packet(Conversation& with, TimePoint now, Outbox& out);

@@ -663,6 +663,25 @@ TEST_F(StreamsAlone, TheLastWindowIsSaidAgainWhereItWasLost) {
   EXPECT_EQ(alice->pages.at(stream).end, StreamEnd::finished);
 }
 
+TEST_F(StreamsAlone, AWindowThatWasLostIsSaidAgainThoughItsStreamHasEnded) {
+  meet_bob(false);
+  const StreamId stream = open(*alice, bob->id);
+  run_for(1s);
+  const StreamId in = bob->incoming();
+  is_lost = [](const End& from, const Bytes& content) {
+    return from.id == id_of(2) && has_frame(content, FrameKind::stream_window);
+  };
+  finish(*alice, stream);
+  settle();
+  finish(*bob, in);
+  settle();
+  is_lost = nullptr;
+  EXPECT_EQ(bob->pages.at(in).end, StreamEnd::finished);
+  EXPECT_FALSE(alice->pages.at(stream).end);
+  run_for(5s);
+  EXPECT_EQ(alice->pages.at(stream).end, StreamEnd::finished);
+}
+
 TEST_F(StreamsAlone, AnOlderWindowDoesNotTakeTheEndBack) {
   meet_mallory();
   const auto [stream, number] = open_to_mallory();
@@ -711,6 +730,17 @@ TEST_F(StreamsAlone, LostPacketsAreCounted) {
   EXPECT_EQ(bob->pages.at(bob->incoming()).bytes, bytes_from(0, 10));
   EXPECT_EQ(alice->out.stats().stream_packets_lost, 1u);
   EXPECT_EQ(alice->out.stats().stream_bytes_resent, 10u);
+}
+
+TEST_F(StreamsAlone, TimeThatPassesInSmallStepsLeavesNoTimersBehind) {
+  meet_bob(false);
+  const StreamId stream = open(*alice, bob->id);
+  for (int i = 0; i < 2'000; ++i) {
+    write(*alice, stream, bytes_from(0, 10));
+    run_for(15ms);
+  }
+  EXPECT_LT(alice->streams.timers(), 20u);
+  EXPECT_LT(bob->streams.timers(), 20u);
 }
 
 TEST_F(StreamsAlone, StreamsTakeTurns) {

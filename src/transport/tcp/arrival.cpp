@@ -67,6 +67,7 @@ Awaitable<void> let_in(std::shared_ptr<Context> context, Socket socket, Remote r
   } else {
     arrival.attempt.watch_nothing();
     arrival.place.leave();
+    arrival.remote.name = "tcp:" + arrival.remote.name;
     open_link(context, std::move(arrival.socket), arrival.heard(), std::move(arrival.remote),
               std::nullopt, arrival.manner);
   }

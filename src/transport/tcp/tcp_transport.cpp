@@ -52,6 +52,8 @@ Result<std::uint16_t, StartError> TcpTransport::listen(const std::string& host,
                          });
 }
 
+void TcpTransport::stop_listening() { context_->stop_listening(); }
+
 bool TcpTransport::can_dial(const Address& address) const { return address.scheme == Scheme::tcp; }
 
 void TcpTransport::dial(const Address& address, DialId dial) {

@@ -43,6 +43,8 @@ Result<std::uint16_t, StartError> WebSocketTransport::listen(const std::string& 
                          });
 }
 
+void WebSocketTransport::stop_listening() { context_->stop_listening(); }
+
 bool WebSocketTransport::can_dial(const Address& address) const {
   return address.scheme == Scheme::ws || address.scheme == Scheme::wss;
 }

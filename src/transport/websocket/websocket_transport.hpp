@@ -65,6 +65,8 @@ class WebSocketTransport final : public Transport {
 
   /// Listens on an IP address and port; 0 picks a port. Once. Returns the port.
   Result<std::uint16_t, StartError> listen(const std::string& host, std::uint16_t port);
+  /// What was let in goes on; listen() may be called again.
+  void stop_listening();
 
   bool can_dial(const Address& address) const override;
   void dial(const Address& address, DialId dial) override;

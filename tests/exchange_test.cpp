@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+//
+// Peer exchange, over real sockets on this machine.
+#include "peer_relay/exchange.hpp"
+
+#include <future>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/test_node.hpp"
+
+namespace peer_relay {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Board;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using Kind = ExchangeError::Kind;
+
+constexpr TransportOptions any_port{.port = 0, .host = "127.0.0.1"};
+
+ExchangeOptions local(Duration timeout = 20s) {
+  ExchangeOptions options;
+  options.node.webrtc.interfaces = {"127.0.0.1"};
+  options.timeout = timeout;
+  return options;
+}
+
+/// An exchange, and all that it told.
+class Party {
+ public:
+  explicit Party(const std::string& network = "net", ExchangeOptions options = local())
+      : exchange_(std::in_place, network, std::move(options), events()) {}
+  ~Party() { exchange_.reset(); }
+  Party(const Party&) = delete;
+  Party& operator=(const Party&) = delete;
+
+  Exchange* operator->() { return &*exchange_; }
+
+  std::uint16_t accept(const std::string& transport) {
+    std::promise<std::uint16_t> port;
+    exchange_->accept(transport, any_port, [&](const auto& result) {
+      port.set_value(result ? *result : std::uint16_t{1});
+    });
+    return port.get_future().get();
+  }
+  template <class Ask>
+  std::expected<ExchangePeer, ExchangeError> wait_for(Ask ask) {
+    std::promise<std::expected<ExchangePeer, ExchangeError>> answer;
+    ask([&](const auto& result) { answer.set_value(result); });
+    auto future = answer.get_future();
+    if (future.wait_for(40s) != std::future_status::ready) throw std::runtime_error("no answer");
+    return future.get();
+  }
+  auto connect(const std::string& transport, std::uint16_t port) {
+    return wait_for([&](auto done) {
+      exchange_->connect(transport, "127.0.0.1", {.port = port}, std::move(done));
+    });
+  }
+  auto get_new_peer() {
+    return wait_for([&](auto done) { exchange_->get_new_peer(std::move(done)); });
+  }
+  [[nodiscard]] bool until(const std::function<bool()>& is_so) { return board.until(is_so); }
+
+  Board board;
+  std::vector<ExchangePeer> peers, gone;
+  std::vector<ExchangeError> errors;
+
+ private:
+  ExchangeEvents events() {
+    return {
+        .peer = [this](const auto& peer) { board.change([&] { peers.push_back(peer); }); },
+        .disconnect = [this](const auto& peer) { board.change([&] { gone.push_back(peer); }); },
+        .error = [this](const auto& error) { board.change([&] { errors.push_back(error); }); },
+    };
+  }
+  std::optional<Exchange> exchange_;
+};
+
+std::string read_text(ExchangePeer peer) {
+  std::promise<std::string> text;
+  peer.stream().read(1000, [&](const StreamRead& read) {
+    text.set_value(read ? std::string{read->begin(), read->end()} : std::string{"broken"});
+  });
+  return text.get_future().get();
+}
+
+void write_text(ExchangePeer peer, std::string_view text) {
+  peer.stream().write(Bytes{text.begin(), text.end()});
+}
+
+class ByTransport : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(ByTransport, ConnectsAndIsADuplexStream) {
+  Party alice, bob;
+  const std::uint16_t port = alice.accept(GetParam());
+  const auto peer = bob.connect(GetParam(), port);
+  ASSERT_TRUE(peer) << peer.error().message;
+  ASSERT_TRUE(alice.until([&] { return alice.peers.size() == 1; }));
+  EXPECT_EQ(peer->id(), alice->node_id());
+  EXPECT_EQ(peer->transport(), GetParam());
+  EXPECT_EQ(peer->remote_address(), "127.0.0.1");
+  EXPECT_FALSE(peer->is_incoming());
+  EXPECT_TRUE(alice.peers[0].is_incoming());
+  EXPECT_EQ(alice.peers[0].transport(), GetParam());
+  EXPECT_THAT(bob->peers(), SizeIs(1));
+  write_text(*peer, "hello");
+  EXPECT_EQ(read_text(alice.peers[0]), "hello");
+  write_text(alice.peers[0], "hello to you");
+  EXPECT_EQ(read_text(*peer), "hello to you");
+}
+
+TEST_P(ByTransport, APeerThatIsDestroyedIsGoneOnBothSides) {
+  Party alice, bob;
+  auto peer = bob.connect(GetParam(), alice.accept(GetParam()));
+  ASSERT_TRUE(peer) << peer.error().message;
+  ASSERT_TRUE(alice.until([&] { return alice.peers.size() == 1; }));
+  peer->destroy();
+  EXPECT_TRUE(bob.until([&] { return bob.gone.size() == 1; }));
+  EXPECT_TRUE(alice.until([&] { return alice.gone.size() == 1; }));
+  EXPECT_THAT(bob->peers(), IsEmpty());
+  EXPECT_THAT(alice->peers(), IsEmpty());
+}
+
+TEST_P(ByTransport, AskingAPeerGivesANewOne) {
+  Party middle, chosen, asker;
+  const std::uint16_t port = middle.accept("tcp");
+  static_cast<void>(chosen.accept(GetParam()));
+  ASSERT_TRUE(chosen.connect("tcp", port));
+  ASSERT_TRUE(middle.until([&] { return middle.peers.size() == 1; }));
+  ASSERT_TRUE(asker.connect("tcp", port));
+  auto fresh = asker.get_new_peer();
+  ASSERT_TRUE(fresh) << fresh.error().message;
+  EXPECT_EQ(fresh->id(), chosen->node_id());
+  EXPECT_EQ(fresh->transport(), GetParam());
+  ASSERT_TRUE(chosen.until([&] { return chosen.peers.size() == 2; }));
+  write_text(*fresh, "nice to meet you");
+  EXPECT_EQ(read_text(chosen.peers[1]), "nice to meet you");
+  EXPECT_THAT(asker->peers(), SizeIs(2));
+}
+
+INSTANTIATE_TEST_SUITE_P(Exchange, ByTransport, ::testing::Values("websocket", "tcp"));
+
+TEST(Exchange, MeetsByDataChannelsThoughNeitherHasAPort) {
+  if (!has_webrtc()) GTEST_SKIP() << "this build makes no data channels";
+  Party middle, chosen, asker;
+  const std::uint16_t port = middle.accept("websocket");
+  static_cast<void>(chosen.accept("webrtc"));
+  ASSERT_TRUE(chosen.connect("websocket", port));
+  ASSERT_TRUE(middle.until([&] { return middle.peers.size() == 1; }));
+  ASSERT_TRUE(asker.connect("websocket", port));
+  auto fresh = asker.get_new_peer();
+  ASSERT_TRUE(fresh) << fresh.error().message;
+  EXPECT_EQ(fresh->transport(), "webrtc");
+  write_text(*fresh, "direct");
+  ASSERT_TRUE(chosen.until([&] { return chosen.peers.size() == 2; }));
+  EXPECT_EQ(read_text(chosen.peers[1]), "direct");
+}
+
+TEST(Exchange, AsksThePeerThatWasNamed) {
+  Party middle, chosen, asker;
+  const std::uint16_t port = middle.accept("tcp");
+  static_cast<void>(chosen.accept("tcp"));
+  ASSERT_TRUE(chosen.connect("tcp", port));
+  ASSERT_TRUE(middle.until([&] { return middle.peers.size() == 1; }));
+  auto peer = asker.connect("tcp", port);
+  ASSERT_TRUE(peer);
+  const auto fresh = asker.wait_for([&](auto done) { peer->get_new_peer(std::move(done)); });
+  ASSERT_TRUE(fresh) << fresh.error().message;
+  EXPECT_EQ(fresh->id(), chosen->node_id());
+}
+
+TEST(Exchange, SaysWhatIsWrong) {
+  Party alice, bob, other{"another net"};
+  const std::uint16_t port = alice.accept("tcp");
+
+  const auto nobody = bob.get_new_peer();
+  EXPECT_EQ(nobody.error().kind, Kind::not_connected);
+  EXPECT_EQ(nobody.error().message, "not connected to any peers");
+
+  std::promise<ExchangeError> again;
+  alice->accept("tcp", any_port, [&](const auto& result) { again.set_value(result.error()); });
+  EXPECT_EQ(again.get_future().get().kind, Kind::already_accepting);
+
+  EXPECT_EQ(bob.connect("pigeon", port).error().kind, Kind::unknown_transport);
+  EXPECT_EQ(bob.connect("webrtc", port).error().kind, Kind::unknown_transport);
+  EXPECT_EQ(bob.connect("tcp", 1).error().kind, Kind::connect_failed);
+
+  const auto wrong = other.connect("tcp", port);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().kind, Kind::wrong_network);
+  EXPECT_THAT(wrong.error().message, HasSubstr("'net'"));
+  EXPECT_THAT(wrong.error().message, HasSubstr("'another net'"));
+
+  // A middle with nobody else to name.
+  ASSERT_TRUE(bob.connect("tcp", port));
+  EXPECT_EQ(bob.get_new_peer().error().kind, Kind::no_new_peer);
+}
+
+TEST(Exchange, LetsNobodyInByWhatItNoLongerAccepts) {
+  Party alice, bob, carol;
+  const std::uint16_t port = alice.accept("tcp");
+  ASSERT_TRUE(bob.connect("tcp", port));
+  alice->unaccept("tcp");
+  EXPECT_EQ(carol.connect("tcp", port).error().kind, Kind::connect_failed);
+  EXPECT_THAT(bob->peers(), SizeIs(1));  // who is in stays
+  const std::uint16_t another = alice.accept("tcp");
+  EXPECT_TRUE(carol.connect("tcp", another));
+}
+
+TEST(Exchange, ClosesAllPeersAndThenCallsBack) {
+  Party alice, bob;
+  ASSERT_TRUE(bob.connect("tcp", alice.accept("tcp")));
+  ASSERT_TRUE(alice.until([&] { return alice.peers.size() == 1; }));
+  std::promise<void> closed;
+  bob->close([&] { closed.set_value(); });
+  closed.get_future().get();
+  EXPECT_THAT(bob->peers(), IsEmpty());
+  EXPECT_TRUE(alice.until([&] { return alice.gone.size() == 1; }));
+}
+
+TEST(Exchange, TwoConnectionsAreTwoPeers) {
+  Party alice, bob;
+  const std::uint16_t port = alice.accept("tcp");
+  auto one = bob.connect("tcp", port);
+  auto two = bob.connect("tcp", port);
+  ASSERT_TRUE(one && two);
+  ASSERT_TRUE(alice.until([&] { return alice.peers.size() == 2; }));
+  write_text(*two, "second");
+  EXPECT_EQ(read_text(alice.peers[1]), "second");
+  one->destroy();
+  EXPECT_TRUE(alice.until([&] { return alice.gone.size() == 1; }));
+  EXPECT_THAT(alice->peers(), SizeIs(1));
+}
+
+}  // namespace
+}  // namespace peer_relay
