@@ -75,7 +75,7 @@ void OldExchange::opened(LinkId id, LinkStart start, TimePoint now, Outbox& out)
       link.start.transport = dialing.mapped().transport;
     }
   }
-  const bool is_full = links_.size() >= exchange::links_max;
+  const bool is_full = links_.size() >= exchange::links_max || has_many_strangers(link.start);
   const bool inserted = links_.emplace(id, std::move(fresh)).second;
   PEER_RELAY_ASSERT(inserted);
   if (is_shut_down_) return end(id, link, CloseReason::shutdown, false, now, out);
@@ -94,6 +94,17 @@ void OldExchange::opened(LinkId id, LinkStart start, TimePoint now, Outbox& out)
   }
   link.told = accepts_;
   tell(id, link, exchange::hello_line(hello), out);
+}
+
+/// Of one host, that have not said hello.
+bool OldExchange::has_many_strangers(const LinkStart& start) const {
+  if (start.dial) return false;
+  const auto count = std::ranges::count_if(links_, [&](const auto& entry) {
+    const Connection& link = *entry.second;
+    return link.stage == Connection::Stage::hello_awaited && !link.start.dial &&
+           link.start.remote_host == start.remote_host;
+  });
+  return static_cast<std::size_t>(count) >= limits::handshakes_per_host_max;
 }
 
 /// A line of ours on "pxp".

@@ -145,6 +145,7 @@ class OldExchange {
   Connection* find(LinkId link);
   Connection* find(ExchangePeerId peer);
   const Connection* find(ExchangePeerId peer) const;
+  bool has_many_strangers(const LinkStart& start) const;
   void touch(LinkId id, Connection& link);
   static void take_outgoing(Connection& link, Bytes& out);
   void tell(LinkId id, Connection& link, std::string_view line, Outbox& out);

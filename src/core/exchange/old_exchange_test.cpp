@@ -430,10 +430,20 @@ TEST_F(Exchange, WhoAsksOnWithoutReadingLosesTheConnection) {
 
 TEST_F(Exchange, KeepsSoManyConnectionsAndNoMore) {
   for (std::size_t i = 0; i < exchange::links_max; ++i) {
-    room.opened(LinkId{10'000 + i}, {.transport = tcp, .remote_host = "10.0.0.1"}, now, out);
+    room.opened(LinkId{10'000 + i},
+                {.transport = tcp, .remote_host = "10.0.1." + std::to_string(i / 64)}, now, out);
   }
   drain();
   EXPECT_EQ(arrive().closed, CloseReason::busy);
+}
+
+TEST_F(Exchange, KeepsFewStrangersOfOneHost) {
+  for (std::size_t i = 0; i < limits::handshakes_per_host_max; ++i) {
+    room.opened(LinkId{10'000 + i}, {.transport = tcp, .remote_host = "10.0.0.9"}, now, out);
+  }
+  drain();
+  EXPECT_EQ(arrive().closed, CloseReason::busy);
+  EXPECT_FALSE(peer("{}", "10.0.0.8").closed);
 }
 
 // ---- Data -----------------------------------------------------------------------------------
