@@ -145,6 +145,7 @@ class End final : LinkSink, NegotiationSink {
   }
   void dial_failed(DialId, DialError, const std::string&) override {}
   void link_received_text(LinkId, MutableBytes) override {}
+  void link_received_stream(LinkId, BytesView, ExchangeTransport) override {}
   void text_too_long() override {}
   void connection_refused() override {}
   void connection_failed(CloseReason) override {}

@@ -108,6 +108,25 @@ add_test(NAME system.install_old_peers
 set_tests_properties(system.install_old_peers PROPERTIES LABELS system TIMEOUT 600
   FIXTURES_SETUP old_peers)
 
+# And of those against npm peer-exchange 0.4.1.
+if(TARGET peer_relay)
+  add_executable(exchange_old_node tests/exchange/old_node_main.cpp)
+  target_link_libraries(exchange_old_node PRIVATE
+    peer_relay nlohmann_json::nlohmann_json OpenSSL::Crypto)
+  target_include_directories(exchange_old_node PRIVATE src)
+  target_compile_options(exchange_old_node PRIVATE ${lean_checks})
+  set_target_properties(exchange_old_node PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  if(TARGET test_system)
+    add_dependencies(test_system exchange_old_node)
+  endif()
+endif()
+add_test(NAME system.install_exchange_peers
+  COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tools/install_npm.py
+    ${PROJECT_SOURCE_DIR}/tests/exchange ${PROJECT_BINARY_DIR}/exchange --omit=optional)
+set_tests_properties(system.install_exchange_peers PROPERTIES LABELS system TIMEOUT 600
+  FIXTURES_SETUP exchange_peers)
+
 # The binary as a user runs it: each file is one test, and prints its own.
 file(GLOB process_tests CONFIGURE_DEPENDS tests/*_test.py)
 if(TARGET peer-relay AND NOT PEER_RELAY_SANITIZE MATCHES thread)
@@ -118,6 +137,10 @@ if(TARGET peer-relay AND NOT PEER_RELAY_SANITIZE MATCHES thread)
       ENVIRONMENT PEER_RELAY_BINARY=${PROJECT_BINARY_DIR}/peer-relay)
     if(name MATCHES "^legacy")
       set_tests_properties(system.${name} PROPERTIES FIXTURES_REQUIRED old_peers TIMEOUT 1800)
+    endif()
+    if(name MATCHES "^exchange_legacy")
+      set_tests_properties(system.${name} PROPERTIES
+        FIXTURES_REQUIRED "exchange_peers;webrtc_peers" TIMEOUT 1800)
     endif()
   endforeach()
 endif()

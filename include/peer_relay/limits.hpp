@@ -151,6 +151,11 @@ inline constexpr std::size_t legacy_kin_links = 8;
 /// for applications that send large JSON. Old nodes take 100 MiB.
 inline constexpr std::size_t legacy_text_bytes_max = 512 << 10;
 
+/// Of one peer of npm peer-exchange: what came and the application has not done with. That wire has
+/// no credit to grant, and whoever stops reading it stops its commands, too; so beyond this the
+/// connection ends.
+inline constexpr std::size_t exchange_unread_bytes_max = 4 << 20;
+
 }  // namespace peer_relay::limits
 
 namespace peer_relay {

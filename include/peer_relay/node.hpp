@@ -88,6 +88,8 @@ struct NodeOptions {
   /// them by bootstrap, relays their messages, and carries them to nodes of ours that do the same.
   /// Their ids prove nothing: see Message::authenticated.
   bool legacy = false;
+  /// Speaks npm peer-exchange 0.4.1 on the same ports, too; `network` is the network's id there.
+  bool old_exchange = false;
 
   WebRtc webrtc = {};
 

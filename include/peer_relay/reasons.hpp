@@ -64,7 +64,8 @@ enum class CloseReason : std::uint8_t {
   transport_error = 67,    ///< the channel broke
   queue_stalled = 68,      ///< nothing could be written for too long
   goodbye_timeout = 69,    ///< the other side did not answer our goodbye
-  count_ = 70,
+  unread = 70,             ///< our application left more unread than we keep
+  count_ = 71,
 };
 
 /// Why a dial led to no link.

@@ -99,6 +99,8 @@ std::string_view name_of(CloseReason reason) {
       return "queue_stalled";
     case goodbye_timeout:
       return "goodbye_timeout";
+    case unread:
+      return "unread";
     case count_:
       break;
   }

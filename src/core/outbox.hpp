@@ -12,6 +12,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/exchange.hpp"
 #include "base/link_id.hpp"
 #include "base/ring.hpp"
 #include "core/wire/envelope.hpp"
@@ -128,7 +129,8 @@ struct CloseWish {
 struct DialWish {
   DialId dial{};
   Address address;
-  bool probe = false;  ///< only see who answers: a dial-back
+  bool probe = false;      ///< only see who answers: a dial-back
+  bool is_stream = false;  ///< of bytes without messages, to a node of npm peer-exchange
 };
 
 /// Make a data channel to that node, and a link of it. To `signalling`.
@@ -175,7 +177,8 @@ struct NegotiateWish {
   NegotiationId negotiation{};
   Step step = Step::offer;
   std::string text = {};
-  bool trickles = true;  ///< else candidates stand in our description, which waits for them
+  bool trickles = true;    ///< else candidates stand in our description, which waits for them
+  bool is_stream = false;  ///< of bytes without messages, with a node of npm peer-exchange
 };
 
 /// Streams have something to say to that linked peer. To `link`.
@@ -244,9 +247,46 @@ struct NotifyWish {
     StreamEnd end = StreamEnd::finished;
     std::uint32_t code = 0;
   };
+  /// A peer of the exchange. What it sends follows as ExchangeBytes.
+  struct ExchangePeerUp {
+    ExchangePeerId peer{};
+    ExchangeTransport transport{};
+    std::string remote;       ///< for people
+    std::string remote_host;  ///< its IP address
+    /// Of ours that led to it; nothing: it came by itself.
+    std::optional<ExchangeRequest> request = {};
+  };
+  /// Engine::exchange_consumed says when they are done with.
+  struct ExchangeBytes {
+    ExchangePeerId peer{};
+    Bytes bytes;
+  };
+  /// After a write that was not taken, or that filled what may wait.
+  struct ExchangeWritable {
+    ExchangePeerId peer{};
+  };
+  /// The peer sends nothing more, but may still read. Nodes of npm peer-exchange don't do this.
+  struct ExchangeEnded {
+    ExchangePeerId peer{};
+  };
+  /// The last that is heard of a peer.
+  struct ExchangePeerDown {
+    ExchangePeerId peer{};
+    CloseReason reason{};
+  };
+  /// A request led to no peer.
+  struct ExchangeFailed {
+    ExchangeRequest request = 0;
+    ExchangeFailure why{};
+    DialError dial_error{};      ///< with dial_failed
+    CloseReason close_reason{};  ///< with closed
+    std::string network = {};    ///< with wrong_network: theirs, if it can be shown
+    std::string detail = {};     ///< the host's word on a dial that failed
+  };
   std::variant<Message, SendDone, PeerUp, PeerLost, ConnectDone, AddressDone, Traced, Problem,
                Joined, StreamOpened, StreamAccepted, StreamBytes, StreamFinished, StreamWritable,
-               StreamClosed>
+               StreamClosed, ExchangePeerUp, ExchangeBytes, ExchangeWritable, ExchangeEnded,
+               ExchangePeerDown, ExchangeFailed>
       event;
 };
 

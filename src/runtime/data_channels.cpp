@@ -46,11 +46,12 @@ Result<std::unique_ptr<DataChannels>, StartError> DataChannels::make(boost::asio
 
 void DataChannels::negotiate(const Negotiate& what) {
   WebRtcTransport& webrtc = *transport_->webrtc;
+  const Manner manner = what.is_stream ? Manner::bytes : Manner::messages;
   switch (what.step) {
     case NegotiateWish::Step::offer:
-      return webrtc.offer(what.negotiation, what.trickles);
+      return webrtc.offer(what.negotiation, what.trickles, manner);
     case NegotiateWish::Step::answer:
-      return webrtc.answer(what.negotiation, what.text, what.trickles);
+      return webrtc.answer(what.negotiation, what.text, what.trickles, manner);
     case NegotiateWish::Step::take:
       return webrtc.take_answer(what.negotiation, what.text);
     case NegotiateWish::Step::candidate:

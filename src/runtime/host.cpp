@@ -81,6 +81,15 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   void stream_reset(StreamId stream, StreamEnd end, std::uint32_t code) override;
   void stream_consumed(StreamId stream, std::size_t bytes) override;
   void set_stream_deadline(StreamId stream, Duration from_now) override;
+  void set_exchange_ear(ExchangeEar ear) override { exchange_ear_ = std::move(ear); }
+  ExchangeRequest exchange_connect(const Address& address) override;
+  ExchangeRequest exchange_get_new_peer(std::optional<ExchangePeerId> from) override;
+  bool exchange_write(ExchangePeerId peer, Bytes bytes) override;
+  bool exchange_has_room(ExchangePeerId peer) const override;
+  void exchange_close(ExchangePeerId peer) override;
+  void exchange_consumed(ExchangePeerId peer, std::size_t bytes) override;
+  void exchange_accept(ExchangeTransport transport, std::uint16_t port) override;
+  void exchange_unaccept(ExchangeTransport transport) override;
   void after(Duration delay, CallOrder task) override;
   void add_ear(const std::weak_ptr<Ear>& ear) override;
   void destroy(std::function<void()> done) override;
@@ -99,6 +108,7 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   void dial_failed(DialId dial, DialError error, const std::string& detail) override;
   void link_received(LinkId id, MutableBytes message) override;
   void link_received_text(LinkId id, MutableBytes text) override;
+  void link_received_stream(LinkId id, BytesView bytes, ExchangeTransport by) override;
   void text_too_long() override { ++overlong_texts_; }
   void link_writable(LinkId id) override;
   void link_closed(LinkId id, CloseReason reason) override;
@@ -154,6 +164,12 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   void tell(NotifyWish::StreamFinished&& finished);
   void tell(NotifyWish::StreamWritable&& writable);
   void tell(NotifyWish::StreamClosed&& closed);
+  void tell(NotifyWish::ExchangePeerUp&& up);
+  void tell(NotifyWish::ExchangeBytes&& bytes);
+  void tell(NotifyWish::ExchangeWritable&& writable);
+  void tell(NotifyWish::ExchangeEnded&& ended);
+  void tell(NotifyWish::ExchangePeerDown&& down);
+  void tell(NotifyWish::ExchangeFailed&& failed);
   std::shared_ptr<StreamState> stream(StreamId id) const;
 
   void on_timer();
@@ -203,6 +219,7 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   std::map<std::uint64_t, TraceCallback> traces_;                       // bounded by the engine
   std::unordered_map<StreamId, std::shared_ptr<StreamState>> streams_;  // bounded by the engine
   std::unordered_map<StreamId, Timer> stream_deadlines_;                // of those
+  ExchangeEar exchange_ear_;
   std::vector<std::function<void()>> destroyed_;
   struct Alarm {
     Timer timer;
@@ -256,7 +273,8 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
        .origins = options.origins,
        .tls = options.tls,
        .tls_ca_file = options.tls_ca_file,
-       .old_text_bytes_max = options.legacy ? limits::legacy_text_bytes_max : 0});
+       .old_text_bytes_max = options.legacy ? limits::legacy_text_bytes_max : 0,
+       .takes_streams = options.old_exchange});
   if (!websocket) return std::move(websocket.error());
   websocket_ = std::move(*websocket);
   auto channels = DataChannels::make(io_, *this, *this, options);
@@ -269,7 +287,8 @@ std::optional<StartError> AsioHost::open(NodeOptions options) {
       TcpOptions{.dial_timeout = options.dial_timeout,
                  .accept_timeout = options.handshake_timeout,
                  .half_open_max = options.limits.half_open_max,
-                 .half_open_per_host_max = options.limits.half_open_per_host_max});
+                 .half_open_per_host_max = options.limits.half_open_per_host_max,
+                 .takes_streams = options.old_exchange});
   if (auto error = listen(options, *checked)) return error;
   listening_ = checked->listening;
   listens_on_loopback_ = checked->listens_on_loopback && !listening_.empty();
@@ -542,6 +561,11 @@ void AsioHost::link_received_text(LinkId id, MutableBytes text) {
   settle();
 }
 
+void AsioHost::link_received_stream(LinkId id, BytesView bytes, ExchangeTransport by) {
+  engine_->link_received_stream(id, bytes, by, now());
+  settle();
+}
+
 void AsioHost::link_writable(LinkId id) {
   engine_->link_writable(id, now());
   settle();
@@ -582,7 +606,9 @@ void AsioHost::act(Transmit&& action) {
 void AsioHost::act(Dial&& action) {
   Transport* const transports[] = {websocket_.get(), tcp_.get()};
   for (Transport* each : transports) {
-    if (each->can_dial(action.address)) return each->dial(action.address, action.dial);
+    if (!each->can_dial(action.address)) continue;
+    if (action.is_stream) return each->dial_stream(action.address, action.dial);
+    return each->dial(action.address, action.dial);
   }
   asio::post(io_, [this, dial = action.dial] {
     if (engine_) dial_failed(dial, DialError::unsupported, "no transport for such an address");
@@ -599,6 +625,9 @@ void AsioHost::act(Notify&& action) {
     const bool is_of_dial = problem->kind == Problem::Kind::bootstrap_failed ||
                             problem->kind == Problem::Kind::dial_failed;
     if (is_of_dial && !dial_detail_.empty()) problem->detail = dial_detail_;
+  }
+  if (auto* failed = std::get_if<NotifyWish::ExchangeFailed>(&action.event)) {
+    if (failed->why == ExchangeFailure::dial_failed) failed->detail = dial_detail_;
   }
   to_tell_.push(std::move(action.event));
 }
@@ -814,6 +843,73 @@ void AsioHost::tell(NotifyWish::StreamClosed&& closed) {
   if (const auto state = streams_.extract(closed.stream)) {
     state.mapped()->closed({closed.end, closed.code});
   }
+}
+
+// ---- Peers of npm peer-exchange ---------------------------------------------------------------
+
+ExchangeRequest AsioHost::exchange_connect(const Address& address) {
+  if (phase_ != Phase::running) return 0;
+  is_asked_meanwhile_ = true;
+  return engine_->exchange_connect(address, now());
+}
+
+ExchangeRequest AsioHost::exchange_get_new_peer(std::optional<ExchangePeerId> from) {
+  if (phase_ != Phase::running) return 0;
+  is_asked_meanwhile_ = true;
+  return engine_->exchange_get_new_peer(from, now());
+}
+
+bool AsioHost::exchange_write(ExchangePeerId peer, Bytes bytes) {
+  if (phase_ != Phase::running) return false;
+  is_asked_meanwhile_ = true;
+  return engine_->exchange_write(peer, std::move(bytes), now());
+}
+
+bool AsioHost::exchange_has_room(ExchangePeerId peer) const {
+  return phase_ == Phase::running && engine_->exchange_has_room(peer);
+}
+
+void AsioHost::exchange_close(ExchangePeerId peer) {
+  is_asked_meanwhile_ = true;
+  if (engine_) engine_->exchange_close(peer, now());
+}
+
+void AsioHost::exchange_consumed(ExchangePeerId peer, std::size_t bytes) {
+  if (engine_) engine_->exchange_consumed(peer, bytes, now());
+}
+
+void AsioHost::exchange_accept(ExchangeTransport transport, std::uint16_t port) {
+  is_asked_meanwhile_ = true;
+  if (phase_ == Phase::running) engine_->exchange_accept(transport, port, now());
+}
+
+void AsioHost::exchange_unaccept(ExchangeTransport transport) {
+  is_asked_meanwhile_ = true;
+  if (phase_ == Phase::running) engine_->exchange_unaccept(transport, now());
+}
+
+void AsioHost::tell(NotifyWish::ExchangePeerUp&& up) {
+  if (exchange_ear_.up && !muted_) exchange_ear_.up(std::move(up));
+}
+
+void AsioHost::tell(NotifyWish::ExchangeBytes&& bytes) {
+  if (exchange_ear_.bytes && !muted_) exchange_ear_.bytes(std::move(bytes));
+}
+
+void AsioHost::tell(NotifyWish::ExchangeWritable&& writable) {
+  if (exchange_ear_.writable && !muted_) exchange_ear_.writable(writable.peer);
+}
+
+void AsioHost::tell(NotifyWish::ExchangeEnded&& ended) {
+  if (exchange_ear_.ended && !muted_) exchange_ear_.ended(ended.peer);
+}
+
+void AsioHost::tell(NotifyWish::ExchangePeerDown&& down) {
+  if (exchange_ear_.down && !muted_) exchange_ear_.down(std::move(down));
+}
+
+void AsioHost::tell(NotifyWish::ExchangeFailed&& failed) {
+  if (exchange_ear_.failed && !muted_) exchange_ear_.failed(std::move(failed));
 }
 
 // ---- The peer cache -------------------------------------------------------------------------

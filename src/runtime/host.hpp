@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/engine/engine.hpp"
 #include "peer_relay/node.hpp"
 #include "runtime/mailbox.hpp"
 
@@ -23,6 +24,18 @@ struct Ear {
   std::function<void()> linked;
   std::function<void(const Problem&)> problem;
   std::function<void()> gone;
+};
+
+/// What hears of peers of npm peer-exchange; each function may be empty. What they are told is in
+/// outbox.hpp. ExchangePeerDown follows for each peer before the end, ExchangeFailed or
+/// ExchangePeerUp for each request.
+struct ExchangeEar {
+  std::function<void(NotifyWish::ExchangePeerUp&&)> up;
+  std::function<void(NotifyWish::ExchangeBytes&&)> bytes;
+  std::function<void(ExchangePeerId)> writable;
+  std::function<void(ExchangePeerId)> ended;
+  std::function<void(NotifyWish::ExchangePeerDown&&)> down;
+  std::function<void(NotifyWish::ExchangeFailed&&)> failed;
 };
 
 class StreamState;
@@ -70,6 +83,18 @@ class Host : public std::enable_shared_from_this<Host> {
   virtual void stream_reset(StreamId stream, StreamEnd end, std::uint32_t code) = 0;
   virtual void stream_consumed(StreamId stream, std::size_t bytes) = 0;
   virtual void set_stream_deadline(StreamId stream, Duration from_now) = 0;
+
+  // Peers of npm peer-exchange, with NodeOptions::old_exchange: as engine.hpp says. Requests are
+  // numbered from 1; 0 is none, where the node goes away.
+  virtual void set_exchange_ear(ExchangeEar ear) = 0;
+  virtual ExchangeRequest exchange_connect(const Address& address) = 0;
+  virtual ExchangeRequest exchange_get_new_peer(std::optional<ExchangePeerId> from) = 0;
+  virtual bool exchange_write(ExchangePeerId peer, Bytes bytes) = 0;
+  virtual bool exchange_has_room(ExchangePeerId peer) const = 0;
+  virtual void exchange_close(ExchangePeerId peer) = 0;
+  virtual void exchange_consumed(ExchangePeerId peer, std::size_t bytes) = 0;
+  virtual void exchange_accept(ExchangeTransport transport, std::uint16_t port) = 0;
+  virtual void exchange_unaccept(ExchangeTransport transport) = 0;
 
   /// At most as many at a time as the application has asked for.
   virtual void after(Duration delay, CallOrder task) = 0;

@@ -99,6 +99,7 @@ Result<EngineOptions, StartError> engine_options(const NodeOptions& options) {
       .ping_after = options.ping_after,
       .link_dead_after = options.link_dead_after,
       .legacy = options.legacy,
+      .old_exchange = options.old_exchange,
   };
 }
 

@@ -31,6 +31,8 @@ class TransportEnd final : public LinkSink {
     std::string remote_host;
     std::vector<Bytes> messages;
     std::vector<Bytes> texts;
+    std::string stream;
+    std::optional<ExchangeTransport> by;
     int writable = 0;
     int closed = 0;
     CloseReason reason{};
@@ -55,6 +57,10 @@ class TransportEnd final : public LinkSink {
     transport->dial(Address::parse(url).value(), DialId{++dials});
   }
 
+  void dial_stream(const std::string& url) {
+    transport->dial_stream(Address::parse(url).value(), DialId{++dials});
+  }
+
   void link_opened(LinkId id, std::unique_ptr<Link> link, LinkArrival arrival) override {
     Seen& seen = links[id];
     seen.link = std::move(link);
@@ -76,6 +82,12 @@ class TransportEnd final : public LinkSink {
   }
   void link_received_text(LinkId id, MutableBytes text) override {
     links.at(id).texts.emplace_back(text.begin(), text.end());
+  }
+  void link_received_stream(LinkId id, BytesView bytes, ExchangeTransport by) override {
+    Seen& seen = links.at(id);
+    EXPECT_EQ(seen.closed, 0);
+    seen.stream += as_text(bytes);
+    seen.by = by;
   }
   void text_too_long() override { ++overlong; }
   void link_writable(LinkId id) override { ++links.at(id).writable; }

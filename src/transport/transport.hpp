@@ -14,12 +14,21 @@
 #include <optional>
 #include <string>
 
+#include "base/exchange.hpp"
 #include "base/link_id.hpp"
 #include "peer_relay/address.hpp"
 #include "peer_relay/bytes.hpp"
 #include "peer_relay/reasons.hpp"
 
 namespace peer_relay {
+
+/// What a channel carries. Nodes of ours say messages; nodes of npm peer-exchange say bytes, which
+/// come cut anywhere, and what is sent is only put behind what was sent before.
+enum class Manner : std::uint8_t {
+  messages,
+  bytes,
+  undecided,  ///< its dialer's first words will tell
+};
 
 /// A live channel. The runtime owns it, and destroys it after link_closed, or before: then it ends
 /// at once and nothing more is heard of it.
@@ -69,6 +78,9 @@ class LinkSink {
   /// One whole text message, in UTF-8. Only from a transport that was told to take such.
   virtual void link_received_text(LinkId id, MutableBytes text) = 0;
 
+  /// The next bytes of a channel that carries such; valid during the call.
+  virtual void link_received_stream(LinkId id, BytesView bytes, ExchangeTransport by) = 0;
+
   /// A text message that was longer than any we take, and was thrown away.
   virtual void text_too_long() = 0;
 
@@ -96,6 +108,8 @@ class Transport {
   virtual bool can_dial(const Address& address) const = 0;
   /// link_opened or dial_failed follows, exactly once.
   virtual void dial(const Address& address, DialId dial) = 0;
+  /// The same, for a channel that carries bytes, to whoever answers there.
+  virtual void dial_stream(const Address& address, DialId dial) = 0;
   /// Stops listening, gives up all dials (they fail as cancelled) and half-open connections.
   virtual void shut_down() = 0;
 };

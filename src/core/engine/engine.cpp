@@ -8,6 +8,7 @@
 #include "base/assert.hpp"
 #include "base/prefetch.hpp"
 #include "core/delivery/delivery.hpp"
+#include "core/exchange/old_exchange.hpp"
 #include "core/legacy/legacy.hpp"
 #include "core/legacy/undecided.hpp"
 #include "core/link/links.hpp"
@@ -79,7 +80,9 @@ struct Engine::Rooms {
   Result<MessageId> send_old(const NodeId& to, const Payload& payload, bool is_acknowledged,
                              std::optional<MessageId> given);
   void decide();
+  ExchangeRequest refuse_exchange();
   void old_link_opened(LinkId link, LinkOrigin origin);
+  bool exchange_link_opened(LinkId link, const LinkOrigin& origin);
 
   // What is wished.
   void grant_all();
@@ -114,7 +117,8 @@ struct Engine::Rooms {
   }
   void grant(const SignalArrived& arrived);
   void grant(NegotiateWish wish) {
-    actions.push(Negotiate{wish.negotiation, wish.step, std::move(wish.text), wish.trickles});
+    actions.push(Negotiate{wish.negotiation, wish.step, std::move(wish.text), wish.trickles,
+                           wish.is_stream});
   }
   void grant(const StreamsWaiting& wish) {
     if (const LinkedPeer* const peer = table.find(wish.peer)) links.want_to_fill(peer->link);
@@ -141,6 +145,8 @@ struct Engine::Rooms {
   Auditor auditor;
   Streams streams;
   std::unique_ptr<Legacy> legacy;
+  std::unique_ptr<OldExchange> exchange;
+  ExchangeRequest refused_exchanges = 0;   // without it
   std::unique_ptr<Signalling> signalling;  // null without data channels
   Undecided undecided;
   MessageId last_foreign = foreign_message;
@@ -219,6 +225,12 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
         },
         &membership);
   }
+  if (options.old_exchange) {
+    exchange = std::make_unique<OldExchange>(
+        random.split(), OldExchange::Options{.network = options.network,
+                                             .makes_channels = options.webrtc,
+                                             .handshake_timeout = options.handshake_timeout});
+  }
   if (!options.legacy) return;
   legacy = std::make_unique<Legacy>(
       identity.id, random.split(),
@@ -268,6 +280,7 @@ void Engine::start(TimePoint now) {
 void Engine::link_opened(LinkId link, LinkOrigin origin, TimePoint now) {
   Rooms& r = *rooms_;
   r.now = now;
+  if (r.exchange && r.exchange_link_opened(link, origin)) return;
   if (r.legacy && origin.negotiation && Legacy::owns(*origin.negotiation)) {
     const bool is_wanted = r.legacy->channel_opened(*origin.negotiation, link,
                                                     {.dial = std::nullopt,
@@ -334,6 +347,43 @@ void Engine::link_received_text(LinkId link, std::string_view text, TimePoint no
   r.legacy->received(link, text, now, r.out);
 }
 
+// True if it is one to a node of npm peer-exchange.
+bool Engine::Rooms::exchange_link_opened(LinkId link, const LinkOrigin& origin) {
+  const bool is_dialed = origin.dial && OldExchange::owns(*origin.dial);
+  const bool is_channel = origin.negotiation && OldExchange::owns(*origin.negotiation);
+  if (!is_dialed && !is_channel) return false;
+  OldExchange::LinkStart start{
+      .dial = origin.dial, .remote = origin.remote, .remote_host = origin.remote_host};
+  if (is_dialed) {
+    exchange->opened(link, std::move(start), now, out);
+  } else if (!exchange->channel_opened(*origin.negotiation, link, std::move(start), now, out)) {
+    actions.push(CloseLink{link, CloseReason::surplus});
+  }
+  return true;
+}
+
+// The first bytes tell which kind of node has dialed us.
+void Engine::link_received_stream(LinkId link, BytesView bytes, ExchangeTransport by,
+                                  TimePoint now) {
+  Rooms& r = *rooms_;
+  r.now = now;
+  if (!r.exchange || !r.exchange->owns(link)) {
+    const bool is_welcome = r.exchange && r.exchange->accepts(by);
+    auto start = is_welcome ? r.links.hand_over(link) : std::nullopt;
+    if (!start) {
+      r.out.drop(DropReason::malformed);
+      return r.links.close({.link = link, .reason = CloseReason::protocol_error}, now, r.out);
+    }
+    r.exchange->opened(link,
+                       {.dial = std::nullopt,
+                        .transport = by,
+                        .remote = std::move(start->remote),
+                        .remote_host = std::move(start->remote_host)},
+                       now, r.out);
+  }
+  r.exchange->received(link, bytes, now, r.out);
+}
+
 // An old node shows its id first; we wait for it, for a hello of ours would end it.
 void Engine::Rooms::old_link_opened(LinkId link, LinkOrigin origin) {
   PEER_RELAY_ASSERT(origin.dial.has_value());
@@ -356,12 +406,14 @@ void Engine::link_writable(LinkId link, TimePoint now) {
   rooms_->now = now;
   rooms_->links.writable(link);
   if (rooms_->legacy) rooms_->legacy->writable(link);
+  if (rooms_->exchange) rooms_->exchange->writable(link);
 }
 
 void Engine::link_closed(LinkId link, CloseReason reason, TimePoint now) {
   Rooms& r = *rooms_;
   r.now = now;
   if (r.legacy && r.legacy->owns(link)) return r.legacy->closed(link, reason, now, r.out);
+  if (r.exchange && r.exchange->owns(link)) return r.exchange->closed(link, reason, r.out);
   r.links.closed(link, reason, r.out);
   if (r.signalling) r.signalling->link_settled(link, r.out);
 }
@@ -369,6 +421,9 @@ void Engine::link_closed(LinkId link, CloseReason reason, TimePoint now) {
 void Engine::dial_failed(DialId dial, DialError error, TimePoint now) {
   rooms_->now = now;
   rooms_->probes.erase(dial);
+  if (rooms_->exchange && OldExchange::owns(dial)) {
+    return rooms_->exchange->dial_failed(dial, error, rooms_->out);
+  }
   if (rooms_->legacy && Legacy::owns(dial)) {
     return rooms_->legacy->dial_failed(dial, error, now, rooms_->out);
   }
@@ -377,6 +432,9 @@ void Engine::dial_failed(DialId dial, DialError error, TimePoint now) {
 
 void Engine::negotiation_described(NegotiationId id, std::string_view sdp, TimePoint now) {
   rooms_->now = now;
+  if (rooms_->exchange && OldExchange::owns(id)) {
+    return rooms_->exchange->described(id, sdp, rooms_->out);
+  }
   if (rooms_->legacy && Legacy::owns(id)) {
     return rooms_->legacy->described(id, sdp, now, rooms_->out);
   }
@@ -385,12 +443,16 @@ void Engine::negotiation_described(NegotiationId id, std::string_view sdp, TimeP
 
 void Engine::negotiation_candidate(NegotiationId id, std::string_view line, TimePoint now) {
   rooms_->now = now;
-  if (rooms_->legacy && Legacy::owns(id)) return;  // they stand in the description
+  if (rooms_->exchange && OldExchange::owns(id)) return;  // they stand in the description
+  if (rooms_->legacy && Legacy::owns(id)) return;         // likewise
   rooms_->signalling->candidate(id, line, rooms_->out);
 }
 
 void Engine::negotiation_failed(NegotiationId id, DialError error, TimePoint now) {
   rooms_->now = now;
+  if (rooms_->exchange && OldExchange::owns(id)) {
+    return rooms_->exchange->channel_failed(id, error, rooms_->out);
+  }
   if (rooms_->legacy && Legacy::owns(id)) {
     return rooms_->legacy->channel_failed(id, error, rooms_->out);
   }
@@ -411,6 +473,7 @@ void Engine::wake(TimePoint now) {
   r.auditor.wake(now, r.out);
   r.streams.wake(now, r.out);
   if (r.signalling) r.signalling->wake(now, r.out);
+  if (r.exchange) r.exchange->wake(now, r.out);
   if (!r.legacy) return;
   r.legacy->wake(now, r.out);
   r.undecided.wake(now, r.out);
@@ -751,6 +814,53 @@ void Engine::stream_consumed(StreamId stream, std::size_t bytes, TimePoint now) 
   rooms_->streams.consumed(stream, bytes, now, rooms_->out);
 }
 
+ExchangeRequest Engine::exchange_connect(const Address& address, TimePoint now) {
+  rooms_->now = now;
+  if (!rooms_->exchange) return rooms_->refuse_exchange();
+  return rooms_->exchange->connect(address, rooms_->out);
+}
+
+ExchangeRequest Engine::exchange_get_new_peer(std::optional<ExchangePeerId> from, TimePoint now) {
+  rooms_->now = now;
+  if (!rooms_->exchange) return rooms_->refuse_exchange();
+  return rooms_->exchange->seek_peer(from, now, rooms_->out);
+}
+
+ExchangeRequest Engine::Rooms::refuse_exchange() {
+  const ExchangeRequest request = ++refused_exchanges;
+  out.notify(NotifyWish::ExchangeFailed{.request = request, .why = ExchangeFailure::no_peers});
+  return request;
+}
+
+bool Engine::exchange_write(ExchangePeerId peer, Bytes bytes, TimePoint now) {
+  rooms_->now = now;
+  return rooms_->exchange && rooms_->exchange->write(peer, std::move(bytes));
+}
+
+bool Engine::exchange_has_room(ExchangePeerId peer) const {
+  return rooms_->exchange && rooms_->exchange->has_room(peer);
+}
+
+void Engine::exchange_close(ExchangePeerId peer, TimePoint now) {
+  rooms_->now = now;
+  if (rooms_->exchange) rooms_->exchange->close(peer, now, rooms_->out);
+}
+
+void Engine::exchange_consumed(ExchangePeerId peer, std::size_t bytes, TimePoint now) {
+  rooms_->now = now;
+  if (rooms_->exchange) rooms_->exchange->consumed(peer, bytes);
+}
+
+void Engine::exchange_accept(ExchangeTransport transport, std::uint16_t port, TimePoint now) {
+  rooms_->now = now;
+  if (rooms_->exchange) rooms_->exchange->accept(transport, port, rooms_->out);
+}
+
+void Engine::exchange_unaccept(ExchangeTransport transport, TimePoint now) {
+  rooms_->now = now;
+  if (rooms_->exchange) rooms_->exchange->unaccept(transport, rooms_->out);
+}
+
 void Engine::shut_down(TimePoint now) {
   Rooms& r = *rooms_;
   r.now = now;
@@ -761,10 +871,12 @@ void Engine::shut_down(TimePoint now) {
   r.grant_all();  // what was being said is said before the goodbye
   r.links.close_all(CloseReason::shutdown, now, r.out);
   if (r.legacy) r.legacy->shut_down(r.out);
+  if (r.exchange) r.exchange->shut_down(now, r.out);
 }
 
 bool Engine::is_shut_down() const {
-  return rooms_->links.size() == 0 && (!rooms_->legacy || rooms_->legacy->links() == 0);
+  return rooms_->links.size() == 0 && (!rooms_->legacy || rooms_->legacy->links() == 0) &&
+         (!rooms_->exchange || rooms_->exchange->links() == 0);
 }
 
 // ---- What is wished ----
@@ -883,7 +995,7 @@ void Engine::Rooms::grant(NotifyWish wish) {
 
 void Engine::Rooms::grant(const DialWish& wish) {
   if (wish.probe) probes.insert(wish.dial);
-  actions.push(Dial{.dial = wish.dial, .address = wish.address});
+  actions.push(Dial{.dial = wish.dial, .address = wish.address, .is_stream = wish.is_stream});
 }
 
 void Engine::Rooms::grant(const OfferWish& wish) {
@@ -918,6 +1030,14 @@ std::optional<Action> Engine::next_action() {
       if (outgoing->then_close) r.actions.push(CloseLink{outgoing->link, *outgoing->then_close});
     }
   }
+  if (r.actions.empty() && r.exchange) {
+    if (auto outgoing = r.exchange->next_outgoing(r.out)) {
+      if (!outgoing->bytes.empty()) {
+        r.actions.push(Transmit{outgoing->link, std::move(outgoing->bytes)});
+      }
+      if (outgoing->then_close) r.actions.push(CloseLink{outgoing->link, *outgoing->then_close});
+    }
+  }
   if (r.actions.empty()) return std::nullopt;
   return r.actions.pop();
 }
@@ -928,6 +1048,7 @@ TimePoint Engine::next_wake() const {
                              r.sessions.next_wake(), r.delivery.next_wake(), r.auditor.next_wake(),
                              r.streams.next_wake()});
   if (r.signalling) next = std::min(next, r.signalling->next_wake());
+  if (r.exchange) next = std::min(next, r.exchange->next_wake());
   return r.legacy ? std::min({next, r.legacy->next_wake(), r.undecided.next_wake()}) : next;
 }
 
@@ -982,6 +1103,7 @@ Stats Engine::stats() const {
   stats.waiting = r.delivery.waiting() + r.sessions.waiting();
   stats.streams = r.streams.size();
   stats.joined = r.membership.is_joined();
+  if (r.exchange) stats.queued_bytes += r.exchange->queued_bytes();
   if (r.legacy) {
     stats.legacy_links = r.legacy->links();
     stats.legacy_bridges = r.legacy->bridges();

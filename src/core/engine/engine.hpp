@@ -23,6 +23,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/exchange.hpp"
 #include "core/crypto/crypto.hpp"
 #include "core/crypto/identity.hpp"
 #include "core/outbox.hpp"
@@ -58,7 +59,11 @@ struct EngineOptions {
   Duration link_dead_after = limits::link_dead_after;
   std::int64_t unix_ms_at_zero = 0;  ///< the wall clock, in ms since 1970, at TimePoint{}
   bool legacy = false;               ///< a member of networks of npm peer-relay 0.0.2, too
-  bool webrtc = false;               ///< the host makes data channels: Negotiate comes
+  /// Speaks npm peer-exchange 0.4.1, too: the network's name is its network id. Nodes of that kind
+  /// are told apart by their first bytes; those that come are let in by transports that
+  /// exchange_accept() names.
+  bool old_exchange = false;
+  bool webrtc = false;  ///< the host makes data channels: Negotiate comes
   std::shared_ptr<ContactPool> contact_pool = {};  ///< may be null
 };
 
@@ -102,6 +107,9 @@ struct Transmit {
 struct Dial {
   DialId dial{};
   Address address;
+  /// The channel carries bytes without messages, and whoever answers need not be of our kind:
+  /// what comes is told by link_received_stream.
+  bool is_stream = false;
 };
 /// What the host's data channels have to do. A negotiation ends by link_opened, by
 /// negotiation_failed, or with the step `abandon`, about which the host says nothing more.
@@ -109,7 +117,8 @@ struct Negotiate {
   NegotiationId negotiation{};
   NegotiateWish::Step step = NegotiateWish::Step::offer;
   std::string text;
-  bool trickles = true;  ///< else candidates stand in our description, which waits for them
+  bool trickles = true;    ///< else candidates stand in our description, which waits for them
+  bool is_stream = false;  ///< as with Dial; with the steps offer and answer
 };
 struct CloseLink {
   LinkId link{};
@@ -139,6 +148,9 @@ class Engine {
   void link_received(LinkId link, MutableBytes message, TimePoint now);
   /// The same of a text message, which is what old nodes send.
   void link_received_text(LinkId link, std::string_view text, TimePoint now);
+  /// The next bytes of a channel without messages: one that was dialed or negotiated so, or one
+  /// whose dialer began with something else than a node of ours would.
+  void link_received_stream(LinkId link, BytesView bytes, ExchangeTransport by, TimePoint now);
   /// All that was transmitted on the link has been taken by the operating system.
   void link_writable(LinkId link, TimePoint now);
   /// Also follows a CloseLink. Unknown links are ignored.
@@ -178,6 +190,32 @@ class Engine {
   void stream_reset(StreamId stream, StreamEnd end, std::uint32_t code, TimePoint now);
   /// So many bytes of NotifyWish::StreamBytes are done with: as many more may come.
   void stream_consumed(StreamId stream, std::size_t bytes, TimePoint now);
+
+  // Peers of npm peer-exchange (core/exchange); without EngineOptions::old_exchange each request
+  // fails and the other verbs do nothing. NotifyWish::ExchangePeerUp tells of each peer, also of
+  // those who come by themselves, and NotifyWish::ExchangePeerDown is the last that is heard of it.
+
+  /// Dials a node of that kind. ExchangePeerUp or NotifyWish::ExchangeFailed follows under the
+  /// number returned, exactly once.
+  ExchangeRequest exchange_connect(const Address& address, TimePoint now);
+  /// Asks that peer, or any, for another one, and connects to it; the same follows.
+  ExchangeRequest exchange_get_new_peer(std::optional<ExchangePeerId> from, TimePoint now);
+  /// All or nothing: false where limits::stream_unsent_bytes_max wait already, and for a peer that
+  /// is no more. In the first case, and after the write that filled it, NotifyWish::
+  /// ExchangeWritable follows.
+  bool exchange_write(ExchangePeerId peer, Bytes bytes, TimePoint now);
+  bool exchange_has_room(ExchangePeerId peer) const;
+  /// What was written leaves before, as far as it does so within seconds. ExchangePeerDown follows
+  /// at once.
+  void exchange_close(ExchangePeerId peer, TimePoint now);
+  /// So many bytes of NotifyWish::ExchangeBytes are done with. That wire has no credit, so a peer
+  /// of which more than limits::exchange_unread_bytes_max wait for us is lost
+  /// (CloseReason::unread).
+  void exchange_consumed(ExchangePeerId peer, std::size_t bytes, TimePoint now);
+  /// Lets nodes in by this transport, and has peers tell others so. `port` is where the host
+  /// listens, and means nothing with webrtc, which takes EngineOptions::webrtc.
+  void exchange_accept(ExchangeTransport transport, std::uint16_t port, TimePoint now);
+  void exchange_unaccept(ExchangeTransport transport, TimePoint now);
 
   /// Says goodbye everywhere. When is_shut_down() turns true nothing is left to be said.
   void shut_down(TimePoint now);

@@ -7,12 +7,11 @@
 
 #include "core/legacy/legacy.hpp"
 #include "core/legacy/old_link.hpp"
-#include "core/legacy/old_signal.hpp"
+#include "core/old_signal.hpp"
 
 namespace peer_relay {
 
 using legacy::OldMessage;
-using legacy::OldSignal;
 using Step = NegotiateWish::Step;
 
 namespace {
@@ -51,7 +50,7 @@ void Legacy::begin_channel(const NodeId& peer, bool is_ours, std::string offer, 
 
 void Legacy::take_signal(const OldMessage& message, TimePoint now, Outbox& out) {
   if (!options_.makes_channels || is_shut_down_) return out.drop(DropReason::unknown_frame);
-  auto signal = legacy::read_signal(message.content);
+  auto signal = read_signal(message.content);
   if (!signal) return out.drop(DropReason::malformed);
   const auto at = channel_of(message.from);
   const bool is_known = at != channels_.end();
@@ -102,7 +101,7 @@ void Legacy::described(NegotiationId id, std::string_view sdp, TimePoint now, Ou
     return;
   }
   const auto step = channel.is_ours ? OldSignal::Step::offer : OldSignal::Step::answer;
-  originate(channel.peer, legacy::signal_data(step, sdp), now, out);
+  originate(channel.peer, signal_data(step, sdp), now, out);
 }
 
 void Legacy::channel_failed(NegotiationId id, DialError error, Outbox& out) {

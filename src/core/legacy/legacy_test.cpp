@@ -13,8 +13,8 @@
 
 #include "core/legacy/old_link.hpp"
 #include "core/legacy/old_message.hpp"
-#include "core/legacy/old_signal.hpp"
 #include "core/legacy/undecided.hpp"
+#include "core/old_signal.hpp"
 
 namespace peer_relay {
 namespace {
@@ -427,9 +427,9 @@ TEST_F(ByChannel, WhoAsksOffers) {
   room.described(negotiations.back().negotiation, "v=0\r\na=\"x\"\r\n", now, out);
   drain();
   ASSERT_THAT(told_peer(OldType::signal), SizeIs(1));
-  const auto signal = legacy::read_signal(told_peer(OldType::signal)[0].content);
+  const auto signal = read_signal(told_peer(OldType::signal)[0].content);
   ASSERT_TRUE(signal);
-  EXPECT_EQ(signal->step, legacy::OldSignal::Step::offer);
+  EXPECT_EQ(signal->step, OldSignal::Step::offer);
   EXPECT_EQ(signal->text, "v=0\r\na=\"x\"\r\n");
   hear_from_peer(R"({"type":"signal","data":{"type":"answer","sdp":"v=0"}})");
   hear_from_peer(

@@ -5,7 +5,7 @@
 #include <charconv>
 
 #include "base/assert.hpp"
-#include "core/legacy/json_outline.hpp"
+#include "core/json_outline.hpp"
 #include "peer_relay/address.hpp"
 
 namespace peer_relay::legacy {

@@ -32,14 +32,19 @@ struct Arrival {
   sockets::HalfOpen::Place place;
   std::array<std::uint8_t, opening_bytes> first{};
   std::size_t have = 0;
+  Manner manner = Manner::undecided;
 };
 
-/// Nothing once a node of ours has begun to speak, else why not.
+/// Nothing once somebody has begun to speak whom we let in, else why not.
 Awaitable<std::optional<CloseReason>> listen_to(Arrival& arrival) {
   for (;;) {
     const Opening opening = opening_of(arrival.heard());
-    if (opening == Opening::ours) co_return std::nullopt;
-    if (opening == Opening::strange) co_return CloseReason::protocol_error;
+    if (opening == Opening::ours) arrival.manner = Manner::messages;
+    if (opening == Opening::exchange && arrival.context->takes_streams) {
+      arrival.manner = Manner::bytes;
+    }
+    if (arrival.manner != Manner::undecided) co_return std::nullopt;
+    if (opening != Opening::undecided) co_return CloseReason::protocol_error;
     const auto rest = asio::buffer(arrival.first) + arrival.have;
     const auto [error, bytes] = co_await arrival.socket.async_read_some(rest, sockets::as_values);
     if (error) co_return ended_by(arrival.attempt, sockets::has_left(error));
@@ -64,7 +69,7 @@ Awaitable<void> let_in(std::shared_ptr<Context> context, Socket socket, Remote r
     arrival.place.leave();
     arrival.remote.name = "tcp:" + arrival.remote.name;
     open_link(context, std::move(arrival.socket), arrival.heard(), std::move(arrival.remote),
-              std::nullopt);
+              std::nullopt, arrival.manner);
   }
 }
 

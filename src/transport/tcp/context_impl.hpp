@@ -19,7 +19,11 @@ using sockets::Remote;
 using sockets::Socket;
 
 struct Context : sockets::Context {
-  using sockets::Context::Context;
+  Context(asio::io_context& io_context, LinkSink& link_sink, const sockets::Bounds& given,
+          bool may_take_streams)
+      : sockets::Context(io_context, link_sink, given), takes_streams(may_take_streams) {}
+
+  bool takes_streams;
 
   /// What all links read into, one after the other: a link that has nothing to read holds nothing.
   /// A whole message of any size, if it comes at once.
@@ -34,6 +38,6 @@ void welcome(const std::shared_ptr<Context>& context, Socket socket, Remote remo
 /// Makes a link of a connection, of which the first bytes may have been read, gives it to the sink,
 /// and begins to read (link.cpp).
 void open_link(const std::shared_ptr<Context>& context, Socket socket, MutableBytes first,
-               Remote remote, std::optional<DialId> dial);
+               Remote remote, std::optional<DialId> dial, Manner manner);
 
 }  // namespace peer_relay::tcp

@@ -43,20 +43,27 @@ CloseReason reason_for(error_code error) {
 /// Lives as long as the Link or a handler holds it. One thread counts.
 class Core : public boost::intrusive_ref_counter<Core, boost::thread_unsafe_counter> {
  public:
-  Core(std::shared_ptr<Context> context, LinkId id, Socket socket, MutableBytes first)
+  Core(std::shared_ptr<Context> context, LinkId id, Socket socket, MutableBytes first,
+       Manner manner)
       : context_(std::move(context)),
         id_(id),
         socket_(std::move(socket)),
         timer_(context_->io.get_executor()),
-        deframer_(context_->read_buffers) {
+        deframer_(context_->read_buffers),
+        carries_bytes_(manner == Manner::bytes) {
     error_code ignored;
     socket_.non_blocking(true, ignored);
+    if (carries_bytes_) {
+      early_.assign(first.begin(), first.end());
+      return;
+    }
     // It takes more than the opening to make a message.
     const auto none = deframer_.next(first);
     PEER_RELAY_ASSERT(!none);
   }
 
   void start() {
+    if (Bytes early = std::exchange(early_, {}); !early.empty()) deliver(early);
     if (state_ == State::open) read();
   }
 
@@ -120,6 +127,10 @@ class Core : public boost::intrusive_ref_counter<Core, boost::thread_unsafe_coun
   }
 
   void deliver(MutableBytes bytes) {
+    if (carries_bytes_) {
+      if (bytes.empty() || context_->sink == nullptr) return;
+      return context_->sink->link_received_stream(id_, bytes, ExchangeTransport::tcp);
+    }
     while (state_ == State::open) {
       const auto message = deframer_.next(bytes);
       if (!message) break;
@@ -132,7 +143,10 @@ class Core : public boost::intrusive_ref_counter<Core, boost::thread_unsafe_coun
     writing_ = true;
     Gathered buffers;
     const std::size_t count = std::min(queue_.size(), gathered_max);
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < count && carries_bytes_; ++i) {
+      buffers.add(BytesView{queue_[i]}.subspan(i == 0 ? sent_of_first_ : 0));
+    }
+    for (std::size_t i = 0; i < count && !carries_bytes_; ++i) {
       lengths_[i] = length_field(queue_[i].size());
       // Of the first some may have left.
       const std::size_t left = i == 0 ? sent_of_first_ : 0;
@@ -149,9 +163,9 @@ class Core : public boost::intrusive_ref_counter<Core, boost::thread_unsafe_coun
     if (state_ == State::closed) return;
     if (error) return fail(reason_for(error));
     sent_of_first_ += bytes;
-    while (!queue_.empty() && sent_of_first_ >= length_bytes + queue_.front().size()) {
+    while (!queue_.empty() && sent_of_first_ >= length_before() + queue_.front().size()) {
       Bytes sent = queue_.pop();
-      sent_of_first_ -= length_bytes + sent.size();
+      sent_of_first_ -= length_before() + sent.size();
       queued_bytes_ -= sent.size();
       recycle(std::move(sent));
     }
@@ -159,6 +173,9 @@ class Core : public boost::intrusive_ref_counter<Core, boost::thread_unsafe_coun
     if (state_ == State::draining) return say_goodbye();
     if (context_->sink != nullptr) context_->sink->link_writable(id_);
   }
+
+  /// Bytes that stand before each message.
+  std::size_t length_before() const { return carries_bytes_ ? 0 : length_bytes; }
 
   /// Closing at once would reset the connection if bytes of the other side are unread, and take
   /// away what we said last.
@@ -201,6 +218,8 @@ class Core : public boost::intrusive_ref_counter<Core, boost::thread_unsafe_coun
   std::array<LengthField, gathered_max> lengths_{};  // of those that are being written
   std::optional<CloseReason> reason_;
   State state_ = State::open;
+  Bytes early_;  // of those that were read before there was a link
+  bool carries_bytes_;
   bool writing_ = false;
   bool abandoned_ = false;
 };
@@ -208,9 +227,9 @@ class Core : public boost::intrusive_ref_counter<Core, boost::thread_unsafe_coun
 }  // namespace
 
 void open_link(const std::shared_ptr<Context>& context, Socket socket, MutableBytes first,
-               Remote remote, std::optional<DialId> dial) {
+               Remote remote, std::optional<DialId> dial, Manner manner) {
   const LinkId id = context->sink->next_link_id();
-  const boost::intrusive_ptr core{new Core(context, id, std::move(socket), first)};
+  const boost::intrusive_ptr core{new Core(context, id, std::move(socket), first, manner)};
   sockets::open_link(*context, id, core, std::move(remote), dial);
 }
 

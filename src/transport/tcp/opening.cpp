@@ -18,7 +18,9 @@ constexpr bool is_free(std::size_t at) { return at == 2 || at == 3; }
 Opening opening_of(BytesView first) {
   const std::size_t known = std::min(first.size(), opening_bytes);
   for (std::size_t i = 0; i < known; ++i) {
-    if (!is_free(i) && first[i] != pattern[i]) return Opening::strange;
+    if (is_free(i) || first[i] == pattern[i]) continue;
+    // The lower three bits are a frame's type, and 0 opens a channel.
+    return (first[0] & 7) == 0 ? Opening::exchange : Opening::strange;
   }
   return known == opening_bytes ? Opening::ours : Opening::undecided;
 }

@@ -13,6 +13,7 @@ namespace peer_relay::tcp {
 enum class Opening : std::uint8_t {
   undecided,  ///< so far it could be a node of ours
   ours,       ///< a length, and the magic of HELLO (protocol §4)
+  exchange,   ///< a node of npm peer-exchange, who begins with a frame that opens a channel
   strange,
 };
 

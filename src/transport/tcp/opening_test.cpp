@@ -25,10 +25,18 @@ TEST(TcpOpening, OfAnyLengthIsOurs) {
   }
 }
 
+TEST(TcpOpening, OfANodeOfNpmPeerExchangeIsAFrameThatOpensAChannel) {
+  // Channel 0 "pxp" and channel 7 "pxp", as soon as they differ from ours.
+  for (const std::string& first :
+       {std::string("\0\3", 2), std::string("\0\3pxp", 5), std::string{"\x38"},
+        std::string("\x38\3pxp", 5), std::string("\0\0\0\5p", 5)}) {
+    EXPECT_EQ(opening_of(as_bytes(first)), Opening::exchange);
+  }
+}
+
 TEST(TcpOpening, OfAStrangerIsKnownAtTheFirstByteThatDiffers) {
   for (const std::string& first :
-       {std::string{"G"}, std::string{"\x16"}, std::string("\0\1", 2), std::string("\0\0\0\5p", 5),
-        std::string("\0\0\0\5PRLX", 8), std::string{"PRLY"}}) {
+       {std::string{"G"}, std::string{"\x16"}, std::string{"#PXP#"}, std::string{"\xff"}}) {
     EXPECT_EQ(opening_of(as_bytes(first)), Opening::strange);
   }
 }

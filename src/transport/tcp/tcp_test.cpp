@@ -187,6 +187,82 @@ TEST_F(Tcp, WhatIsHalfOpenEndsWithTheNode) {
   EXPECT_EQ(end.half_open(), 0u);
 }
 
+// ---- Nodes of npm peer-exchange -------------------------------------------------------------
+
+const std::string pxp{"\0\3pxp", 5};
+
+TEST_F(Tcp, CarriesBytesOfThoseWhoOpenAChannel) {
+  for (std::size_t cut = 1; cut < pxp.size(); ++cut) {
+    End& end = make_end({.takes_streams = true});
+    Stranger stranger{end.listen()};
+    stranger.say(std::string_view{pxp}.substr(0, cut));
+    for (int turn = 0; turn < 3; ++turn) io.poll_one();
+    stranger.say(std::string_view{pxp}.substr(cut));
+    ASSERT_TRUE(until([&] { return end.links.size() == 1 && end.only().stream == pxp; })) << cut;
+    EXPECT_EQ(end.only().by, ExchangeTransport::tcp);
+    EXPECT_TRUE(end.only().messages.empty());
+    end.only().link->send(pattern(3));
+    end.only().link->send(pattern(100'000));
+    const std::string expected = std::string{as_text(pattern(3))}.append(as_text(pattern(100'000)));
+    ASSERT_TRUE(until([&] { return stranger.heard().size() == expected.size(); }));
+    EXPECT_EQ(stranger.heard(), expected) << "no length stands before it";
+    end.only().link->close(CloseReason::disconnected);
+    ASSERT_TRUE(until([&] { return stranger.is_hung_up(); }));
+    ends.clear();
+  }
+}
+
+TEST_F(Tcp, KnowsItsOwnBesideThem) {
+  End& end = make_end({.takes_streams = true});
+  end.hello = tcp_hello();
+  Stranger stranger = admitted(end);
+  stranger.say(tcp_message("one"));
+  ASSERT_TRUE(until([&] { return end.only().messages.size() == 1; }));
+  EXPECT_EQ(end.only().stream, "");
+}
+
+TEST_F(Tcp, TurnsThemAwayWhereNobodyAskedForThem) {
+  End& end = make_end();
+  Stranger stranger{end.listen()};
+  stranger.say(pxp);
+  ASSERT_TRUE(until([&] { return end.failed[CloseReason::protocol_error] == 1; }));
+  EXPECT_TRUE(end.links.empty());
+}
+
+TEST_F(Tcp, TurnsOthersAwayBesideThem) {
+  End& end = make_end({.takes_streams = true});
+  const std::uint16_t port = end.listen();
+  int count = 0;
+  for (const char* said : {"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01", "#PXP#"}) {
+    Stranger stranger{port};
+    stranger.say(said);
+    ++count;
+    ASSERT_TRUE(until([&] { return end.failed[CloseReason::protocol_error] == count; })) << said;
+  }
+  EXPECT_TRUE(end.links.empty());
+}
+
+TEST_F(Tcp, DialsThem) {
+  End& from = make_end();
+  End& to = make_end({.takes_streams = true});
+  from.hello.clear();
+  from.dial_stream("tcp://127.0.0.1:" + std::to_string(to.listen()));
+  ASSERT_TRUE(until([&] { return from.links.size() == 1; }));
+  std::string expected = pxp;
+  from.only().link->send(Bytes(pxp.begin(), pxp.end()));
+  for (unsigned i = 0; i < 100; ++i) {
+    from.only().link->send(pattern(50'000 + i, i));
+    expected += as_text(pattern(50'000 + i, i));
+  }
+  ASSERT_TRUE(
+      until([&] { return to.links.size() == 1 && to.only().stream.size() == expected.size(); }));
+  EXPECT_TRUE(to.only().stream == expected);
+  to.only().link->send(pattern(70'000));
+  ASSERT_TRUE(until([&] { return from.only().stream.size() == 70'000; }));
+  EXPECT_TRUE(until([&] { return from.only().writable > 0; }));
+  EXPECT_EQ(from.only().link->queued_bytes(), 0u);
+}
+
 TEST_F(Tcp, DialsItsOwnSchemeAlone) {
   End& end = make_end();
   EXPECT_TRUE(end.transport->can_dial(Address::parse("tcp://127.0.0.1:1").value()));

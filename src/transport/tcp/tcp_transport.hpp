@@ -33,6 +33,8 @@ struct TcpOptions {
       limits::handshake_timeout;  ///< for the first bytes of those who dial us
   std::size_t half_open_max = Limits{}.half_open_max;
   std::size_t half_open_per_host_max = Limits{}.half_open_per_host_max;
+  /// Lets nodes of npm peer-exchange in: links that carry bytes.
+  bool takes_streams = false;
 };
 
 class TcpTransport final : public Transport {
@@ -52,12 +54,15 @@ class TcpTransport final : public Transport {
 
   bool can_dial(const Address& address) const override;
   void dial(const Address& address, DialId dial) override;
+  void dial_stream(const Address& address, DialId dial) override;
   void shut_down() override;
 
   /// Connections, both ways, that are under way to become links.
   std::size_t half_open() const;
 
  private:
+  void dial(const Address& address, DialId dial, Manner manner);
+
   std::shared_ptr<tcp::Context> context_;  // shared with what is under way
 };
 

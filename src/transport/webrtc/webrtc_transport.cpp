@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "transport/webrtc/webrtc_transport.hpp"
 
+#include <array>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
+#include <openssl/rand.h>
 
 #include "base/assert.hpp"
 #include "transport/webrtc/asio_impl.hpp"
@@ -32,7 +34,7 @@ struct Context : std::enable_shared_from_this<Context> {
         stack(std::make_shared<SctpStack>(io)) {}
 
   /// Nothing, and the negotiation fails in a later turn, where there is no room for another.
-  Channel* begin(NegotiationId id, bool offers, bool trickles);
+  Channel* begin(NegotiationId id, bool offers, bool trickles, Manner manner);
   Channel* find(NegotiationId id);
   std::unique_ptr<Channel> remove(NegotiationId id);
   void fail_later(NegotiationId id, DialError error, std::string detail);
@@ -79,6 +81,18 @@ DialError error_of(PeerConnectionEnd end) {
   return DialError::channel_failed;
 }
 
+/// Of a channel of bytes: what simple-peer's nodes send at most, who split nothing themselves.
+constexpr std::size_t stream_message_bytes_max = 256 << 10;
+
+/// As simple-peer names its channel.
+std::string stream_label() {
+  std::array<unsigned char, 20> random{};
+  RAND_bytes(random.data(), static_cast<int>(random.size()));
+  std::string out;
+  for (const unsigned char byte : random) out += fmt::format("{:02x}", byte);
+  return out;
+}
+
 /// Of an open link that was not closed here.
 CloseReason reason_of(PeerConnectionEnd end) {
   switch (end) {
@@ -100,10 +114,12 @@ CloseReason reason_of(PeerConnectionEnd end) {
 /// link and the runtime's. It may be destroyed in each call to a sink.
 class Channel final : public Link, private PeerConnectionSink {
  public:
-  Channel(std::shared_ptr<Context> context, NegotiationId id, PeerConnectionOptions options)
+  Channel(std::shared_ptr<Context> context, NegotiationId id, PeerConnectionOptions options,
+          Manner manner)
       : context_(std::move(context)),
         negotiation_(id),
         offers_(options.offers),
+        manner_(manner),
         connection_(context_->io, *this, context_->certificate, context_->stack,
                     std::move(options)) {}
 
@@ -166,6 +182,9 @@ class Channel final : public Link, private PeerConnectionSink {
 
   void connection_received(MutableBytes message, bool is_text) override {
     if (!is_link() || reason_ || context_->links == nullptr) return;
+    if (manner_ == Manner::bytes) {
+      return context_->links->link_received_stream(*link_, message, ExchangeTransport::webrtc);
+    }
     if (is_text && context_->options.old_text_bytes_max > 0) {
       if (message.size() > context_->options.old_text_bytes_max) {
         return context_->links->text_too_long();
@@ -201,6 +220,7 @@ class Channel final : public Link, private PeerConnectionSink {
   std::shared_ptr<Context> context_;
   NegotiationId negotiation_;
   bool offers_;
+  Manner manner_;
   std::size_t our_candidates_ = 0;
   std::optional<LinkId> link_;  // once it is one
   std::string remote_;
@@ -208,7 +228,7 @@ class Channel final : public Link, private PeerConnectionSink {
   PeerConnection connection_;
 };
 
-Channel* Context::begin(NegotiationId id, bool offers, bool trickles) {
+Channel* Context::begin(NegotiationId id, bool offers, bool trickles, Manner manner) {
   PEER_RELAY_ASSERT(!under_way.contains(id));
   if (is_shut_down) {
     fail_later(id, DialError::cancelled, "the node goes away");
@@ -235,7 +255,11 @@ Channel* Context::begin(NegotiationId id, bool offers, bool trickles) {
       .trickles = trickles,
       .receive_bytes_max = std::max(message_bytes_unsaid, options.old_text_bytes_max),
       .timeout = options.timeout};
-  auto channel = std::make_unique<Channel>(shared_from_this(), id, std::move(with));
+  if (manner == Manner::bytes) {
+    with.receive_bytes_max = stream_message_bytes_max;
+    with.label = stream_label();
+  }
+  auto channel = std::make_unique<Channel>(shared_from_this(), id, std::move(with), manner);
   return under_way.emplace(id, std::move(channel)).first->second.get();
 }
 
@@ -350,12 +374,14 @@ WebRtcTransport::~WebRtcTransport() {
   context_->under_way.clear();
 }
 
-void WebRtcTransport::offer(NegotiationId id, bool trickles) {
-  if (Channel* const channel = context_->begin(id, true, trickles)) channel->start();
+void WebRtcTransport::offer(NegotiationId id, bool trickles, Manner manner) {
+  if (Channel* const channel = context_->begin(id, true, trickles, manner)) channel->start();
 }
 
-void WebRtcTransport::answer(NegotiationId id, std::string_view offer, bool trickles) {
-  if (Channel* const channel = context_->begin(id, false, trickles)) channel->set_remote(offer);
+void WebRtcTransport::answer(NegotiationId id, std::string_view offer, bool trickles,
+                             Manner manner) {
+  Channel* const channel = context_->begin(id, false, trickles, manner);
+  if (channel != nullptr) channel->set_remote(offer);
 }
 
 void WebRtcTransport::take_answer(NegotiationId id, std::string_view answer) {

@@ -82,10 +82,12 @@ class WebRtcTransport {
   WebRtcTransport& operator=(const WebRtcTransport&) = delete;
 
   /// Begins one: our offer and candidates follow. Where they do not trickle (RFC 8838) the offer
-  /// waits for them, two seconds at most, and holds them.
-  void offer(NegotiationId id, bool trickles = true);
+  /// waits for them, two seconds at most, and holds them. A channel of bytes is as simple-peer
+  /// makes it: what comes is told by link_received_stream, whatever borders it has.
+  void offer(NegotiationId id, bool trickles = true, Manner manner = Manner::messages);
   /// Answers the other side's: our answer and candidates follow, likewise.
-  void answer(NegotiationId id, std::string_view offer, bool trickles = true);
+  void answer(NegotiationId id, std::string_view offer, bool trickles = true,
+              Manner manner = Manner::messages);
   /// The other side's answer to ours.
   void take_answer(NegotiationId id, std::string_view answer);
   /// The other side's; empty after the last. Unknown numbers are ignored, here and above.

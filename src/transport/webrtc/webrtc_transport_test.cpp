@@ -71,6 +71,11 @@ struct End final : LinkSink, NegotiationSink {
   void link_received_text(LinkId, MutableBytes text) override {
     texts.emplace_back(text.begin(), text.end());
   }
+  void link_received_stream(LinkId id, BytesView bytes, ExchangeTransport by) override {
+    EXPECT_EQ(by, ExchangeTransport::webrtc);
+    ++links.at(id).received;
+    stream += as_text(bytes);
+  }
   void text_too_long() override { ++overlong_texts; }
   void link_writable(LinkId id) override {
     if (on_writable) on_writable(id);
@@ -113,12 +118,12 @@ struct End final : LinkSink, NegotiationSink {
   void offer(NegotiationId id) {
     offers.insert(id);
     calls = true;
-    transport->offer(id);
+    transport->offer(id, true, manner);
     calls = false;
   }
   void answer(NegotiationId id, std::string_view sdp) {
     calls = true;
-    if (transport) transport->answer(id, sdp);
+    if (transport) transport->answer(id, sdp, true, manner);
     calls = false;
   }
   void take_answer(NegotiationId id, std::string_view sdp) {
@@ -142,6 +147,8 @@ struct End final : LinkSink, NegotiationSink {
   LinkId last{};
   std::uint64_t link_ids = 0;
   std::size_t opened = 0, closed = 0, received = 0, recycled = 0, overlong_texts = 0;
+  std::string stream;
+  Manner manner = Manner::messages;
   std::vector<std::string> candidates, texts;
   std::map<NegotiationId, std::string> descriptions;
   std::set<NegotiationId> offers;
@@ -785,6 +792,20 @@ TEST_F(WebRtcTransports, ConnectAndDisconnectLeaveNothingBehind) {
   EXPECT_EQ(open_files(), files);
   EXPECT_LE(threads(), threads_first);
   EXPECT_LT(static_cast<double>(allocated_bytes()), static_cast<double>(allocated) + (128 << 10));
+}
+
+TEST_F(WebRtcTransports, CarryBytesForNodesOfNpmPeerExchange) {
+  make_pair();
+  alice.manner = bob.manner = Manner::bytes;
+  ASSERT_TRUE(connect(alice, bob));
+  std::string expected;
+  for (const std::size_t size : {2u, 3u, 60'000u, 65'536u}) {
+    const Bytes message = message_of(size, 1);
+    alice.link().send(message);
+    expected += as_text(message);
+  }
+  ASSERT_TRUE(run_until([&] { return bob.stream.size() == expected.size(); }));
+  EXPECT_TRUE(bob.stream == expected);
 }
 
 }  // namespace

@@ -183,7 +183,9 @@ Awaitable<void> let_in(std::shared_ptr<Context> context, std::unique_ptr<Stream<
   } else {
     arrival.attempt.watch_nothing();
     arrival.place.leave();
-    open_link(context, std::move(arrival.stream), std::move(arrival.remote), std::nullopt);
+    const bool may_be_stream = context->options.takes_streams;
+    open_link(context, std::move(arrival.stream), std::move(arrival.remote), std::nullopt,
+              may_be_stream ? Manner::undecided : Manner::messages);
   }
 }
 

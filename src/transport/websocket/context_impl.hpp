@@ -33,7 +33,7 @@ void welcome(const std::shared_ptr<Context>& context, Socket socket, Remote remo
 
 /// The rest of a dial (departure.cpp).
 Awaitable<std::optional<DialFailure>> depart(std::shared_ptr<Context> context, Departure& departure,
-                                             DialId dial);
+                                             DialId dial, Manner manner);
 
 /// What our listeners put in their answer to an upgrade, and old nodes do not. Proxies pass it on.
 inline constexpr const char* who_header = "Peer-Relay";
@@ -42,11 +42,11 @@ inline constexpr const char* who_value = "1";
 /// Makes a link of an upgraded stream, gives it to the sink, and begins to read (link.cpp).
 template <class Next>
 void open_link(const std::shared_ptr<Context>& context, std::unique_ptr<Stream<Next>> stream,
-               Remote remote, std::optional<DialId> dial);
+               Remote remote, std::optional<DialId> dial, Manner manner);
 
 extern template void open_link(const std::shared_ptr<Context>&, std::unique_ptr<Stream<Socket>>,
-                               Remote, std::optional<DialId>);
+                               Remote, std::optional<DialId>, Manner);
 extern template void open_link(const std::shared_ptr<Context>&, std::unique_ptr<Stream<TlsSocket>>,
-                               Remote, std::optional<DialId>);
+                               Remote, std::optional<DialId>, Manner);
 
 }  // namespace peer_relay::websocket

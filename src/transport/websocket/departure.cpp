@@ -23,7 +23,8 @@ std::string host_header(const Address& address) {
 
 template <class Next>
 Awaitable<std::optional<DialFailure>> upgrade(const Context& context, Departure& departure,
-                                              Stream<Next>& stream, bool& may_be_old) {
+                                              Stream<Next>& stream, Manner manner,
+                                              bool& may_be_old) {
   if constexpr (std::is_same_v<Next, TlsSocket>) {
     TlsSocket& tls = stream.next_layer();
     expect_host(tls, departure.address.host);
@@ -41,7 +42,7 @@ Awaitable<std::optional<DialFailure>> upgrade(const Context& context, Departure&
   const auto [error] = co_await stream.async_handshake(response, host_header(departure.address),
                                                        departure.address.path, as_values);
   if (!error && socket_of(stream).is_open()) {
-    may_be_old = response.find(who_header) == response.end();
+    may_be_old = manner == Manner::messages && response.find(who_header) == response.end();
     // What we would say first ends an old node, so it is not said.
     if (may_be_old && context.options.old_text_bytes_max == 0) {
       co_return failed_by(departure, DialError::upgrade_refused,
@@ -68,18 +69,21 @@ Awaitable<std::optional<DialFailure>> upgrade(const Context& context, Departure&
 template <class Next>
 Awaitable<std::optional<DialFailure>> depart_by(std::shared_ptr<Context> context,
                                                 Departure& departure,
-                                                std::unique_ptr<Stream<Next>> stream, DialId dial) {
+                                                std::unique_ptr<Stream<Next>> stream, DialId dial,
+                                                Manner manner) {
   const WatchEnds watch_ends{departure.attempt};
   if (auto failure = co_await connect(departure, socket_of(*stream))) co_return failure;
   error_code error;
   const tcp::endpoint endpoint = socket_of(*stream).remote_endpoint(error);
   bool may_be_old = false;
-  if (auto failure = co_await upgrade(*context, departure, *stream, may_be_old)) co_return failure;
+  if (auto failure = co_await upgrade(*context, departure, *stream, manner, may_be_old))
+    co_return failure;
   departure.attempt.watch_nothing();
   Remote remote = remote_of(endpoint);
   remote.name = departure.address.to_string();
   remote.may_be_old = may_be_old;
-  if (context->sink != nullptr) open_link(context, std::move(stream), std::move(remote), dial);
+  if (context->sink != nullptr)
+    open_link(context, std::move(stream), std::move(remote), dial, manner);
   co_return std::nullopt;
 }
 
@@ -95,16 +99,16 @@ std::optional<DialFailure> ensure_tls(Context& context) {
 }  // namespace
 
 Awaitable<std::optional<DialFailure>> depart(std::shared_ptr<Context> context, Departure& departure,
-                                             DialId dial) {
+                                             DialId dial, Manner manner) {
   const Executor executor = context->io.get_executor();
   if (departure.address.scheme == Scheme::ws) {
     co_return co_await depart_by(context, departure, std::make_unique<Stream<Socket>>(executor),
-                                 dial);
+                                 dial, manner);
   }
   if (auto failure = ensure_tls(*context)) co_return failure;
   co_return co_await depart_by(context, departure,
                                std::make_unique<Stream<TlsSocket>>(executor, *context->tls_dialing),
-                               dial);
+                               dial, manner);
 }
 
 }  // namespace peer_relay::websocket

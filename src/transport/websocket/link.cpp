@@ -39,6 +39,9 @@ constexpr std::size_t large_write_bytes = limits::batch_bytes_max;
 /// Without long messages a link counts as quiet; its keepalive then shortens the buffer.
 constexpr std::chrono::seconds quiet_after{5};
 
+/// What the first message of a node of ours begins with (protocol §4).
+constexpr std::string_view our_magic = "PRLY";
+
 beast::websocket::close_code close_code_for(CloseReason reason) {
   using beast::websocket::close_code;
   switch (reason) {
@@ -69,15 +72,16 @@ CloseReason reason_for(error_code error) {
 template <class Next>
 class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsafe_counter> {
  public:
-  Core(std::shared_ptr<Context> context, LinkId id, std::unique_ptr<Stream<Next>> stream)
+  Core(std::shared_ptr<Context> context, LinkId id, std::unique_ptr<Stream<Next>> stream,
+       Manner manner)
       : context_(std::move(context)),
         id_(id),
         stream_(std::move(stream)),
-        timer_(context_->io.get_executor()) {
+        timer_(context_->io.get_executor()),
+        manner_(manner) {
     stream_->binary(true);
     stream_->auto_fragment(false);
-    // With old nodes around the bound depends on the kind of message: see on_read().
-    stream_->read_message_max(takes_text() ? 0 : limits::batch_bytes_max);
+    bound_messages();
     stream_->write_buffer_bytes(write_buffer_bytes_);
   }
 
@@ -143,12 +147,47 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
     if (state_ == State::closed) return end_if_idle();
     if (error) return on_read_failed(error);
     filled_ += bytes;
-    if (stream_->is_message_done()) {
+    if (manner_ == Manner::undecided) decide();
+    if (manner_ == Manner::bytes) {
+      deliver_bytes();
+    } else if (stream_->is_message_done()) {
       deliver();
     } else if (filled_ == (large_.empty() ? small_.size() : large_.size())) {
       make_room();
     }
     if (state_ == State::open || state_ == State::draining) read();
+  }
+
+  /// Who speaks, by the first message's first bytes.
+  void decide() {
+    const std::size_t known = std::min(filled_, our_magic.size());
+    const bool could_be_ours =
+        std::equal(our_magic.begin(), our_magic.begin() + known, small_.begin(),
+                   [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
+    if (stream_->got_text() || (could_be_ours && known == our_magic.size())) {
+      manner_ = Manner::messages;
+    } else if (known > 0 && (!could_be_ours || stream_->is_message_done())) {
+      // The lower three bits are a frame's type, and 0 opens a channel.
+      manner_ = (small_[0] & 7) == 0 ? Manner::bytes : Manner::messages;
+    }
+    if (manner_ != Manner::undecided) bound_messages();
+  }
+
+  /// With old nodes around the bound depends on the kind of message: see on_read().
+  void bound_messages() {
+    const bool has_bound = !takes_text() && manner_ == Manner::messages;
+    stream_->read_message_max(has_bound ? limits::batch_bytes_max : 0);
+  }
+
+  void deliver_bytes() {
+    const BytesView bytes{large_.empty() ? small_.data() : large_.data(), filled_};
+    filled_ = 0;
+    if (state_ == State::open && context_->sink != nullptr && !bytes.empty()) {
+      context_->sink->link_received_stream(id_, bytes, ExchangeTransport::websocket);
+    }
+    // Who sends much has a buffer for it.
+    const bool is_much = bytes.size() == small_.size();
+    if (large_.empty() && is_much && state_ == State::open) large_ = context_->read_buffers.take();
   }
 
   bool takes_text() const { return context_->options.old_text_bytes_max > 0; }
@@ -298,6 +337,7 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
   bool saying_goodbye_ = false;
   bool abandoned_ = false;
   bool is_overlong_ = false;  // the text that is being read
+  Manner manner_;
   Bytes large_;  // for the rest of a message that does not fit below, and only as long as that
   std::array<std::uint8_t, small_read_bytes> small_;
 };
@@ -306,15 +346,15 @@ class Core : public boost::intrusive_ref_counter<Core<Next>, boost::thread_unsaf
 
 template <class Next>
 void open_link(const std::shared_ptr<Context>& context, std::unique_ptr<Stream<Next>> stream,
-               Remote remote, std::optional<DialId> dial) {
+               Remote remote, std::optional<DialId> dial, Manner manner) {
   const LinkId id = context->sink->next_link_id();
-  const boost::intrusive_ptr core{new Core<Next>(context, id, std::move(stream))};
+  const boost::intrusive_ptr core{new Core<Next>(context, id, std::move(stream), manner)};
   sockets::open_link(*context, id, core, std::move(remote), dial);
 }
 
 template void open_link(const std::shared_ptr<Context>&, std::unique_ptr<Stream<Socket>>, Remote,
-                        std::optional<DialId>);
+                        std::optional<DialId>, Manner);
 template void open_link(const std::shared_ptr<Context>&, std::unique_ptr<Stream<TlsSocket>>, Remote,
-                        std::optional<DialId>);
+                        std::optional<DialId>, Manner);
 
 }  // namespace peer_relay::websocket

@@ -63,6 +63,57 @@ TEST_F(WebSocket, CarriesTextWhereItIsWanted) {
   for (std::size_t i = 0; i < sizes.size(); ++i) EXPECT_EQ(b.only().texts[i], letters(sizes[i]));
 }
 
+// ---- Nodes of npm peer-exchange -------------------------------------------------------------
+
+const std::string pxp{"\0\3pxp", 5};
+
+TEST_F(WebSocket, CarriesBytesBothWaysWhateverTheBorders) {
+  End& from = make_end();
+  End& to = make_end({.takes_streams = true});
+  from.dial_stream(url(to.listen()));
+  ASSERT_TRUE(until([&] { return from.links.size() == 1 && to.links.size() == 1; }));
+  EXPECT_FALSE(from.only().link->may_be_old());
+  std::string expected = pxp;
+  from.only().link->send(Bytes(pxp.begin(), pxp.begin() + 2));  // as a node sends header and name
+  from.only().link->send(Bytes(pxp.begin() + 2, pxp.end()));
+  for (const std::size_t size : {1u, 1535u, 1536u, 1537u, 65'536u, 300'000u, 5'000'000u, 3u}) {
+    from.only().link->send(pattern(size));
+    to.only().link->send(pattern(size));
+    expected += as_text(pattern(size));
+  }
+  ASSERT_TRUE(until([&] { return to.only().stream.size() == expected.size(); }));
+  EXPECT_TRUE(to.only().stream == expected);
+  ASSERT_TRUE(until([&] { return from.only().stream.size() + pxp.size() == expected.size(); }));
+  EXPECT_TRUE(pxp + from.only().stream == expected);
+  EXPECT_EQ(to.only().by, ExchangeTransport::websocket);
+  EXPECT_TRUE(to.only().messages.empty());
+}
+
+TEST_F(WebSocket, KnowsItsOwnBesideThoseWhoCarryBytes) {
+  End& from = make_end();
+  End& to = make_end({.takes_streams = true});
+  link(from, to);
+  Bytes hello{'P', 'R', 'L', 'Y'};
+  hello.resize(100);
+  from.only().link->send(hello);
+  from.only().link->send(pattern(60'000));
+  ASSERT_TRUE(until([&] { return to.only().messages.size() == 2; }));
+  EXPECT_EQ(to.only().stream, "");
+  // And the bound on a message stands for them as ever.
+  from.only().link->send(pattern(70'000));
+  ASSERT_TRUE(until([&] { return to.only().closed == 1; }));
+  EXPECT_EQ(to.only().reason, CloseReason::protocol_error);
+}
+
+TEST_F(WebSocket, TakesNoBytesWhereNobodyAskedForThem) {
+  End& from = make_end();
+  End& to = make_end();
+  from.dial_stream(url(to.listen()));
+  ASSERT_TRUE(until([&] { return from.links.size() == 1 && to.links.size() == 1; }));
+  from.only().link->send(Bytes(pxp.begin(), pxp.end()));
+  ASSERT_TRUE(until([&] { return to.only().messages.size() == 1; })) << "the engine ends it";
+}
+
 TEST_F(WebSocket, ThrowsALongerTextAwayAndGoesOn) {
   End& a = make_end({.old_text_bytes_max = 100'000});
   End& b = make_end({.old_text_bytes_max = 100'000});

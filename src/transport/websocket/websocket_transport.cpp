@@ -50,8 +50,16 @@ bool WebSocketTransport::can_dial(const Address& address) const {
 }
 
 void WebSocketTransport::dial(const Address& address, DialId dial) {
-  const sockets::Depart depart = [context = context_, dial](sockets::Departure& departure) {
-    return websocket::depart(context, departure, dial);
+  this->dial(address, dial, Manner::messages);
+}
+
+void WebSocketTransport::dial_stream(const Address& address, DialId dial) {
+  this->dial(address, dial, Manner::bytes);
+}
+
+void WebSocketTransport::dial(const Address& address, DialId dial, Manner manner) {
+  const sockets::Depart depart = [context = context_, dial, manner](sockets::Departure& departure) {
+    return websocket::depart(context, departure, dial, manner);
   };
   boost::asio::co_spawn(context_->io.get_executor(), sockets::dial(context_, address, dial, depart),
                         boost::asio::detached);

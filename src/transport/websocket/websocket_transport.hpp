@@ -46,6 +46,9 @@ struct WebSocketOptions {
   /// Takes text messages, of at most so many bytes, and links to listeners that do not say that
   /// they are ours; 0 does neither.
   std::size_t old_text_bytes_max = 0;
+  /// Lets nodes of npm peer-exchange in: links that carry bytes, in binary messages whose borders
+  /// mean nothing.
+  bool takes_streams = false;
 };
 
 class WebSocketTransport final : public Transport {
@@ -67,12 +70,14 @@ class WebSocketTransport final : public Transport {
 
   bool can_dial(const Address& address) const override;
   void dial(const Address& address, DialId dial) override;
+  void dial_stream(const Address& address, DialId dial) override;
   void shut_down() override;
 
   /// Connections, both ways, that are under way to become links.
   std::size_t half_open() const;
 
  private:
+  void dial(const Address& address, DialId dial, Manner manner);
   explicit WebSocketTransport(std::shared_ptr<websocket::Context> context);
   std::shared_ptr<websocket::Context> context_;  // shared with what is under way
 };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "core/legacy/old_signal.hpp"
+#include "core/old_signal.hpp"
 
-#include "core/legacy/json_outline.hpp"
+#include "core/json_outline.hpp"
 #include "peer_relay/limits.hpp"
 
-namespace peer_relay::legacy {
+namespace peer_relay {
 
 namespace {
 
@@ -65,13 +65,17 @@ std::optional<OldSignal> read_signal(std::string_view content) {
   return std::nullopt;
 }
 
-std::string signal_data(OldSignal::Step step, std::string_view sdp) {
-  std::string out = R"({"type":"signal","data":{"type":")";
+std::string signal_text(OldSignal::Step step, std::string_view sdp) {
+  std::string out = R"({"type":")";
   out += step == OldSignal::Step::offer ? "offer" : "answer";
   out += R"(","sdp":")";
   append_escaped(out, sdp);
-  out += "\"}}";
+  out += "\"}";
   return out;
 }
 
-}  // namespace peer_relay::legacy
+std::string signal_data(OldSignal::Step step, std::string_view sdp) {
+  return R"({"type":"signal","data":)" + signal_text(step, sdp) + '}';
+}
+
+}  // namespace peer_relay

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace peer_relay::legacy {
+namespace peer_relay {
 
 enum class JsonKind : std::uint8_t { null, boolean, number, string, array, object };
 
@@ -42,4 +42,4 @@ JsonOutline outline_of(std::string_view text, std::size_t depth_max);
 std::optional<std::vector<std::string_view>> plain_strings(std::string_view array);
 std::optional<std::vector<std::uint8_t>> byte_numbers(std::string_view array);
 
-}  // namespace peer_relay::legacy
+}  // namespace peer_relay

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "core/legacy/json_outline.hpp"
+#include "core/json_outline.hpp"
 
 #include <algorithm>
 #include <iterator>
 
 #include <nlohmann/json.hpp>
 
-namespace peer_relay::legacy {
+namespace peer_relay {
 
 namespace {
 
@@ -250,4 +250,4 @@ std::optional<std::vector<std::uint8_t>> byte_numbers(std::string_view array) {
   return out;
 }
 
-}  // namespace peer_relay::legacy
+}  // namespace peer_relay
