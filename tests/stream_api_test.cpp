@@ -81,9 +81,8 @@ class StreamApi : public ::testing::TestWithParam<const char*> {
   }
   std::shared_ptr<std::optional<StreamError>> watch_end(Stream stream) {
     auto end = std::make_shared<std::optional<StreamError>>();
-    stream.on({.closed = [this, end](const StreamError& why) {
-      board_.change([&] { *end = why; });
-    }});
+    stream.on(
+        {.closed = [this, end](const StreamError& why) { board_.change([&] { *end = why; }); }});
     return end;
   }
 
@@ -133,9 +132,10 @@ TEST_P(StreamApi, TellsWhatComesIfAskedTo) {
   Stream in = incoming();
   Bytes got;
   bool is_finished = false;
-  in.on({.data = [&](BytesView bytes) {
-           board_.change([&] { got.insert(got.end(), bytes.begin(), bytes.end()); });
-         },
+  in.on({.data =
+             [&](BytesView bytes) {
+               board_.change([&] { got.insert(got.end(), bytes.begin(), bytes.end()); });
+             },
          .finished = [&] { board_.change([&] { is_finished = true; }); }});
   ASSERT_TRUE(board_.until([&] { return is_finished; }));
   EXPECT_TRUE(got == pattern(500'000));
