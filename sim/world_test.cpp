@@ -537,7 +537,7 @@ TEST_F(AmongLiars, WhoSwallowsIsFoundOutAndAvoided) {
 }
 
 TEST_F(AmongLiars, AVictimAmongSybilsIsReached) {
-  grow(43, {}, 40);  // with 32 and less its old neighbours may have no place beside them
+  grow(43, {}, 26);  // with 20 and less its old neighbours would have no place beside them
   const NodeNumber victim = 17;
   const NodeId victim_id = world->id(victim);
   ModelledCrypto model{43};

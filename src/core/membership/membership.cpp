@@ -476,10 +476,8 @@ void Membership::send_contacts(const LinkedPeer& to, ContactsPurpose purpose, Ou
   out.wish(FrameWish{to.link, FrameKind::contacts, std::move(body)});
 }
 
-// Tells of a new neighbour all those peers for whom it is one of the closest: they may lack it. Of
-// the region of any other we know too little to tell whose neighbour it is.
+// Tells of a new relay all those peers for whom it is one of the closest: they may lack it.
 void Membership::announce(const Contact& newcomer, Outbox& out) const {
-  if (!are_siblings(newcomer.id)) return;
   Bytes body;
   encode_neighbour_contacts(
       {.purpose = ContactsPurpose::neighbours, .contacts = {newcomer.encoded}}, body);

@@ -357,22 +357,6 @@ TEST_F(MembershipContacts, WhoIsBusyIsLeftAloneAndItsAlternativesAreTried) {
   EXPECT_THAT(dialed_addresses(), testing::UnorderedElementsAre("ws://10.9.0.1", "ws://10.9.0.2"));
 }
 
-TEST_F(MembershipContacts, OfNewNeighboursAloneOthersAreTold) {
-  start({.advertise = {address("ws://198.51.100.1:80")}});
-  for (int i = 0; i < 24; ++i) up();
-  const auto told_of_one_in = [this](int bucket) {
-    Identity peer = somebody();
-    while (common_prefix_bits(peer.id, self.id) != bucket) peer = somebody();
-    frames.clear();
-    const Peer newcomer = up(peer, record(peer, {"ws://203.0.113.7:80"}), "203.0.113.7");
-    return std::ranges::count_if(frames, [&](const FrameWish& frame) {
-      return frame.kind == FrameKind::contacts && frame.link != newcomer.link;
-    });
-  };
-  EXPECT_GT(told_of_one_in(5), 0);
-  EXPECT_EQ(told_of_one_in(0), 0);
-}
-
 TEST_F(MembershipContacts, WhoeverAnswersInsteadIsNotTheContact) {
   start();
   const Peer peer = up();
