@@ -136,6 +136,13 @@ struct World::Node {
   }
   void note(const NotifyWish::ConnectDone& done) { write().connect_done = done; }
   void note(const NotifyWish::AddressDone&) {}
+  // No node of a world speaks with npm peer-exchange.
+  void note(const NotifyWish::ExchangePeerUp&) {}
+  void note(const NotifyWish::ExchangeBytes&) {}
+  void note(const NotifyWish::ExchangeWritable&) {}
+  void note(const NotifyWish::ExchangeEnded&) {}
+  void note(const NotifyWish::ExchangePeerDown&) {}
+  void note(const NotifyWish::ExchangeFailed&) {}
   void note(const NotifyWish::Traced& traced) { write().hops.push_back(traced.hop); }
   void note(Problem problem) {
     if (world->audience_ == nullptr) write().problems.push_back(std::move(problem));
@@ -175,7 +182,7 @@ struct World::Node {
   // Not from inside of what the engine tells.
   void read(StreamId stream) {
     world->later(Duration{}, [this, stream, in = life] {
-      if (in != life || engine == nullptr) return;
+      if (in != life || !engine) return;
       const std::size_t bytes = std::exchange(write().streams[stream].unread_bytes, 0);
       if (bytes == 0) return;
       engine->stream_consumed(stream, bytes, world->now_);
