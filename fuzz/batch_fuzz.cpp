@@ -11,6 +11,7 @@
 #include "core/wire/legacy.hpp"
 #include "core/wire/overlay.hpp"
 #include "core/wire/sealed.hpp"
+#include "core/wire/stream.hpp"
 
 namespace {
 
@@ -80,6 +81,15 @@ void decode_frame(const Frame& frame) {
       break;
     case FrameKind::legacy:
       (void)decode_legacy(frame.body);
+      break;
+    case stream_data:
+      (void)decode_stream_data(frame.body);
+      break;
+    case stream_window:
+      (void)decode_stream_window(frame.body);
+      break;
+    case stream_reset:
+      (void)decode_stream_reset(frame.body);
       break;
   }
 }

@@ -223,7 +223,7 @@ TEST_P(StreamApi, EndsWithItsNode) {
 }
 
 INSTANTIATE_TEST_SUITE_P(By, StreamApi, ::testing::Values("tcp", "websocket", "relay"),
-                         [](const auto& info) { return std::string{info.param}; });
+                         [](const auto& each) { return std::string{each.param}; });
 
 }  // namespace
 }  // namespace peer_relay
