@@ -183,7 +183,7 @@ std::string_view name_of(StreamEnd end) {
     case limit:
       return "limit";
     case unknown:
-      return "unknown";
+      return "unknown_stream";
     case protocol_error:
       return "protocol_error";
     case shutdown:

@@ -28,8 +28,9 @@ std::set<std::string_view> names_of() {
 TEST(Names, AreThereForEveryReason) {
   EXPECT_EQ(names_of<DropReason>().size(), static_cast<std::size_t>(DropReason::count_));
   EXPECT_EQ(names_of<DialError>().size(), static_cast<std::size_t>(DialError::count_));
-  EXPECT_EQ(names_of<CloseReason>().size(), 12u + 6u);
+  EXPECT_EQ(names_of<CloseReason>().size(), 12u + 7u);
   EXPECT_EQ(names_of<UnreachableReason>().size(), 5u + 2u);
+  EXPECT_EQ(names_of<StreamEnd>().size(), 6u + 3u);
 }
 
 TEST(Names, AreThoseOfTheSource) {
@@ -37,6 +38,7 @@ TEST(Names, AreThoseOfTheSource) {
   EXPECT_EQ(name_of(CloseReason::too_many_handshakes), "too_many_handshakes");
   EXPECT_EQ(name_of(DialError::tls_failed), "tls_failed");
   EXPECT_EQ(name_of(UnreachableReason::session_refused), "session_refused");
+  EXPECT_EQ(name_of(StreamEnd::timed_out), "timed_out");
 }
 
 TEST(Names, OfWhatIsNoReasonSaySo) {

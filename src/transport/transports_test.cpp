@@ -132,7 +132,8 @@ TEST_P(Transports, TellsWhereALinkLeads) {
   EXPECT_EQ(a.only().dial, DialId{1});
   EXPECT_EQ(b.only().dial, std::nullopt);
   EXPECT_THAT(a.only().link->remote(), StartsWith(scheme() + "://127.0.0.1:"));
-  EXPECT_THAT(b.only().link->remote(), StartsWith("127.0.0.1:"));
+  EXPECT_THAT(b.only().link->remote(),
+              StartsWith(scheme() == "tcp" ? "tcp:127.0.0.1:" : "127.0.0.1:"));
   EXPECT_EQ(a.only().remote_host, "127.0.0.1");
   EXPECT_EQ(b.only().remote_host, "127.0.0.1");
 }
