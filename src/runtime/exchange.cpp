@@ -26,7 +26,7 @@ constexpr std::string_view talk_label = "exchange-talk/";
 
 /// A line holds a few transports with a port each, or an address.
 constexpr std::size_t line_bytes_max = 4096;
-/// Questions of one peer in a row, before it has heard an answer.
+/// Of ours that wait for one peer's answer: as many as nobody needs.
 constexpr std::size_t questions_max = 64;
 
 constexpr std::array transports{"websocket", "tcp", "webrtc"};
@@ -376,6 +376,9 @@ void Exchange::State::get_new_peer(PeerCallback done) {
 void Exchange::State::ask(const std::shared_ptr<Peer::Body>& peer, PeerCallback done) {
   if (peer->has_ended || !peer->is_ready) {
     return tell(done, error(Kind::closed, "that peer is gone"));
+  }
+  if (peer->asked.size() >= questions_max) {
+    return tell(done, error(Kind::no_new_peer, "too many questions wait for that peer's answer"));
   }
   const std::uint64_t question = ++last_question;
   peer->asked[question] = std::move(done);
