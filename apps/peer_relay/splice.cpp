@@ -36,7 +36,11 @@ bool is_writable_now(int fd) {
 }  // namespace
 
 Splice::Splice(Loop& loop, Stream stream, Ends ends, Ended ended)
-    : loop_{loop}, stream_{std::move(stream)}, ends_{ends}, ended_{std::move(ended)} {}
+    : loop_{loop},
+      stream_{std::move(stream)},
+      ends_{ends},
+      out_may_block_{!ends.is_socket && !is_regular_file(ends.out)},
+      ended_{std::move(ended)} {}
 
 Splice::~Splice() {
   if (ends_.in >= 0) loop_.unwatch(ends_.in);
@@ -130,12 +134,11 @@ void Splice::pass_on_end() {
 }
 
 void Splice::flush() {
-  const bool is_blocking = !ends_.is_socket && !is_regular_file(ends_.out);
   while (written_ < unwritten_.size()) {
-    if (is_blocking && !is_writable_now(ends_.out)) break;
+    if (out_may_block_ && !is_writable_now(ends_.out)) break;
     const std::size_t left = unwritten_.size() - written_;
     const ssize_t count = write(ends_.out, unwritten_.data() + written_,
-                                is_blocking ? std::min(left, pipe_bytes) : left);
+                                out_may_block_ ? std::min(left, pipe_bytes) : left);
     if (count < 0 && would_block()) break;
     if (count < 0) {  // the reader is gone
       unwritten_.clear();

@@ -57,6 +57,7 @@ class Splice : public std::enable_shared_from_this<Splice> {
   Loop& loop_;
   Stream stream_;
   Ends ends_;
+  const bool out_may_block_;
   Ended ended_;
   Bytes unwritten_;  // one read of the stream
   std::size_t written_ = 0;

@@ -90,9 +90,13 @@ std::string host_of(std::string address) {
 
 std::string url_of(const std::string& transport, const std::string& host, std::uint16_t port,
                    bool secure) {
-  const bool is_literal_v6 = host.find(':') != std::string::npos && !host.starts_with('[');
-  const std::string_view scheme = transport == "tcp" ? "tcp" : secure ? "wss" : "ws";
-  return fmt::format("{}://{}:{}", scheme, is_literal_v6 ? "[" + host + "]" : host, port);
+  const bool has_brackets = host.starts_with('[') && host.ends_with(']');
+  return Address{.scheme = transport == "tcp" ? Scheme::tcp
+                           : secure           ? Scheme::wss
+                                              : Scheme::ws,
+                 .host = has_brackets ? host.substr(1, host.size() - 2) : host,
+                 .port = port}
+      .to_string();
 }
 
 }  // namespace
@@ -127,7 +131,6 @@ struct Exchange::State : std::enable_shared_from_this<Exchange::State> {
 
   mutable std::mutex mutex;
   std::vector<Peer> peers;  // those that were told; guarded
-  bool is_closed = false;   // guarded
 
   using Key = std::pair<NodeId, std::uint64_t>;
   std::map<Key, std::shared_ptr<Peer::Body>> bodies;  // at most peers_max
@@ -392,10 +395,6 @@ void Exchange::State::ask(const std::shared_ptr<Peer::Body>& peer, PeerCallback 
 }
 
 void Exchange::State::close(std::function<void()> done) {
-  {
-    const std::lock_guard lock{mutex};
-    is_closed = true;
-  }
   if (!node) {
     if (done) done();
     return;

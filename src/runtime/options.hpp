@@ -12,10 +12,10 @@ namespace peer_relay {
 /// are filled in when they are known.
 Result<EngineOptions, StartError> engine_options(const NodeOptions& options);
 
-/// Where this machine reaches a node that listens on `host` and `port`.
 /// Whether who listens there is reached by 127.0.0.1 or ::1.
 bool is_on_loopback(const std::string& host);
 
+/// Where this machine reaches a node that listens on `host` and `port`.
 std::string local_url(Scheme scheme, const std::string& host, std::uint16_t port);
 
 }  // namespace peer_relay

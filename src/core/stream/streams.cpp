@@ -19,7 +19,7 @@ constexpr Duration look_again = std::chrono::seconds{1};
 /// Who uses up half a window in less than this gets a larger one.
 constexpr Duration soon = std::chrono::milliseconds{250};
 
-/// An application that streams over relays is asked to try others, as with a resend.
+/// First hops that are tried in turn, the best among them.
 constexpr std::uint8_t ways_max = 4;
 
 /// For a link, where there was none before.
@@ -228,7 +228,7 @@ void Streams::handle_frame(Conversation& with, const StreamFrame& frame, TimePoi
     case FrameKind::stream_window: {
       const auto window = decode_stream_window(frame.body);
       if (!window) return out.drop(DropReason::malformed);
-      return handle_window(with, *window, now, out);
+      return handle_window(with, *window, out);
     }
     case FrameKind::stream_reset: {
       const auto reset = decode_stream_reset(frame.body);
@@ -242,12 +242,12 @@ void Streams::handle_frame(Conversation& with, const StreamFrame& frame, TimePoi
 
 void Streams::handle_data(Conversation& with, const StreamData& data, TimePoint now, Outbox& out) {
   const auto at = with.streams.find(data.number);
-  if (at != with.streams.end()) return take(at->second, streams_.at(at->second), data, now, out);
+  if (at != with.streams.end()) return take(at->second, streams_.at(at->second), data, out);
   if (!data.opens || ended_.peek(key_of(with, data.number)) != nullptr) {
     return answer_for_ended(with, data.number, out);
   }
   const StreamId id = accept(with, data, now, out);
-  if (id != 0) take(id, streams_.at(id), data, now, out);
+  if (id != 0) take(id, streams_.at(id), data, out);
 }
 
 // 0 if there is no room.
@@ -267,8 +267,7 @@ StreamId Streams::accept(Conversation& with, const StreamData& data, TimePoint n
   return id;
 }
 
-void Streams::take(StreamId id, Stream& stream, const StreamData& data, TimePoint now,
-                   Outbox& out) {
+void Streams::take(StreamId id, Stream& stream, const StreamData& data, Outbox& out) {
   confirm(id, stream, out);
   const std::uint64_t data_end = data.offset + data.bytes.size();
   const bool is_beyond = data_end > stream.granted ||
@@ -298,13 +297,11 @@ void Streams::take(StreamId id, Stream& stream, const StreamData& data, TimePoin
   // The writer keeps what is not confirmed.
   const std::uint64_t news = stream.received() - std::min(stream.confirmed, stream.received());
   if (news >= stream.window / 2) stream.window_due = true;
-  static_cast<void>(now);
   mark_ready(conversations_.at(stream.peer), id, stream);
   end_if_done(id, out);
 }
 
-void Streams::handle_window(Conversation& with, const StreamWindow& window, TimePoint now,
-                            Outbox& out) {
+void Streams::handle_window(Conversation& with, const StreamWindow& window, Outbox& out) {
   const auto at = with.streams.find(window.number);
   if (at == with.streams.end()) {
     // To one that has finished it says nothing new. A reset may have been lost with its link, or
@@ -327,7 +324,6 @@ void Streams::handle_window(Conversation& with, const StreamWindow& window, Time
       stream.limit, std::min(window.limit, stream.buffer.begin() + limits::stream_window_max));
   // An older frame may come after the one that said so.
   stream.finish_arrived |= stream.is_finished && window.received == stream.end();
-  static_cast<void>(now);
   mark_ready(with, id, stream);
   end_if_done(id, out);
 }
@@ -679,9 +675,8 @@ void Streams::attend(Conversation& with, TimePoint now, Outbox& out) {
       with.recovery.forget();
     }
     const Recovery::News news = with.recovery.wake(now);
-    const bool was_probe = news.is_probe;
     hear(with, news, out);
-    if (was_probe) {
+    if (news.is_probe) {
       with.way = static_cast<std::uint8_t>((with.way + 1) % ways_max);
       with.way_until = now + other_way_for;
     } else if (now >= with.way_until) {
@@ -690,7 +685,7 @@ void Streams::attend(Conversation& with, TimePoint now, Outbox& out) {
     const bool is_silent = !with.streams.empty() &&
                            now - std::max(with.last_heard, with.last_pinged) >= options_.ping_after;
     if (is_silent) ask_for_all(with);
-    if (is_silent || (was_probe && !with.has_to_say())) {
+    if (is_silent || (news.is_probe && !with.has_to_say())) {
       with.ping_due = true;
       with.last_pinged = now;
     }

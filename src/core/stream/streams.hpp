@@ -4,9 +4,9 @@
 // writer and nobody else. This room numbers and keeps bytes until their reader has them, and puts
 // in order what comes; it does not care which way they take:
 //
-//  - To a node that we are linked to, frames go on the link, which loses nothing while it lives.
-//  The
-//    link asks for them (fill) whenever it can be written, so no stream's bytes wait in its queue.
+//  - To a node that we are linked to, frames go on the link, which loses nothing while it
+//    lives. The link asks for them (fill) whenever it can be written, so no stream's bytes wait in
+//    its queue.
 //  - To any other, the same frames travel in packets, sealed end to end and relayed. Those can get
 //    lost: recovery.hpp says which, and how many may be under way.
 //
@@ -213,10 +213,10 @@ class Streams {
   void handle_ack(const NodeId& from, const StreamAck& ack, TimePoint now, Outbox& out);
   void handle_frame(Conversation& with, const StreamFrame& frame, TimePoint now, Outbox& out);
   void handle_data(Conversation& with, const StreamData& data, TimePoint now, Outbox& out);
-  void handle_window(Conversation& with, const StreamWindow& window, TimePoint now, Outbox& out);
+  void handle_window(Conversation& with, const StreamWindow& window, Outbox& out);
   void handle_reset(Conversation& with, const StreamReset& reset, Outbox& out);
   StreamId accept(Conversation& with, const StreamData& data, TimePoint now, Outbox& out);
-  void take(StreamId id, Stream& stream, const StreamData& data, TimePoint now, Outbox& out);
+  void take(StreamId id, Stream& stream, const StreamData& data, Outbox& out);
   void answer_for_ended(Conversation& with, StreamNumber number, Outbox& out);
   void confirm(StreamId id, Stream& stream, Outbox& out);
 
