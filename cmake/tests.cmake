@@ -113,7 +113,6 @@ if(TARGET peer_relay)
   add_executable(exchange_old_node tests/exchange/old_node_main.cpp)
   target_link_libraries(exchange_old_node PRIVATE
     peer_relay nlohmann_json::nlohmann_json OpenSSL::Crypto)
-  target_include_directories(exchange_old_node PRIVATE src)
   target_compile_options(exchange_old_node PRIVATE ${lean_checks})
   set_target_properties(exchange_old_node PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Our nodes in networks of npm peer-exchange 0.4.1: the real package, on real sockets."""
 
+import hashlib
 import json
 import os
+import random
 import socket
 import subprocess
 import time
 import unittest
 
+import exchange_test
 import processes
 from processes import PATIENCE
 from old_peers import ROOT, modules
@@ -61,12 +64,14 @@ class Speaker:
 class Ours(Speaker):
     def __init__(self, **options):
         super().__init__(OURS, json.dumps(options))
-        ready = self.event(lambda event: event.get("event") == "ready")
-        self.ports = {"websocket": ready["port"], "tcp": ready["tcp_port"]}
+        self.event(lambda event: event.get("event") == "ready")
+        self.ports = {}
 
     def accept(self, *transports):
         for transport in transports:
-            self.ask("accept", transport=transport)
+            answer = self.ask("accept", transport=transport)
+            assert "error" not in answer, answer
+            self.ports[transport] = answer["port"]
 
     def peer_of(self, request):
         """The peer that a request led to."""
@@ -217,13 +222,13 @@ class Links(TestCase):
             ours.ask("close", peer=peer)
             old.event(lambda e, p=theirs: e.get("event") == "down" and e["peer"] == p)
             self.assertEqual(ours.event(lambda e, p=peer: e.get("event") == "down" and
-                                        e["peer"] == p)["reason"], "disconnected")
+                                        e["peer"] == p)["reason"], "finished")
             before = len(old.peers("a"))
             again = ours.connect(transport, old.ports["a", transport])["peer"]
             self.eventually("they have us", lambda n=before: len(old.peers("a")) > n)
             old.ask("close", peer=old.peers("a")[-1]["peer"])
             self.assertEqual(ours.event(lambda e, p=again: e.get("event") == "down" and
-                                        e["peer"] == p)["reason"], "transport_closed")
+                                        e["peer"] == p)["reason"], "reset")
         self.lives(old)
 
     def test_another_network(self):
@@ -232,9 +237,8 @@ class Links(TestCase):
         old.node("a", "tcp", network="net-2")
         request = ours.ask("connect", url=f"tcp://127.0.0.1:{old.ports['a', 'tcp']}")["request"]
         failed = ours.event(lambda e: e.get("event") == "failed" and e["request"] == request)
-        self.assertEqual((failed["why"], failed["network"]), ("wrong_network", "net-2"))
-        problem = ours.event(lambda e: e.get("event") == "problem")
-        self.assertEqual((problem["kind"], problem["detail"]), ("wrong_network", "net-2"))
+        self.assertEqual(failed["why"], "wrong_network")
+        self.assertIn("'net-2', not to 'net-1'", failed["message"])
         answer = old.ask("connect", name="a", transport="tcp", port=ours.ports["tcp"])
         self.assertIn("error", answer)
         self.lives(old)
@@ -251,7 +255,7 @@ class Links(TestCase):
         ours.ask("stop_reading", peer=peer)
         old.ask("pour", peer=theirs, bytes=16 << 20)
         down = ours.event(lambda e: e.get("event") == "down" and e["peer"] == peer)
-        self.assertEqual(down["reason"], "unread")
+        self.assertEqual(down["reason"], "limit")
         self.talk(ours, another, old, other)
         self.lives(old)
 
@@ -264,11 +268,11 @@ class Introductions(TestCase):
         old.node("a", "tcp")
         request = ours.ask("get_new_peer")["request"]
         failed = ours.event(lambda e: e.get("event") == "failed" and e["request"] == request)
-        self.assertEqual(failed["why"], "no_peers")
+        self.assertEqual(failed["why"], "not_connected")
         ours.connect("tcp", old.ports["a", "tcp"])
         request = ours.ask("get_new_peer")["request"]
         failed = ours.event(lambda e: e.get("event") == "failed" and e["request"] == request)
-        self.assertEqual(failed["why"], "nobody")
+        self.assertEqual(failed["why"], "no_new_peer")
         self.lives(old)
 
     def test_we_ask(self):
@@ -400,6 +404,117 @@ class DataChannels(TestCase):
         peer = self.newest(named, 1)
         asker.ask("pour", peer=found["peer"], bytes=POURED // 4)
         self.arrives(asker, found["peer"], named, peer, 300, POURED // 4)
+        self.lives(old)
+
+
+class Command(TestCase):
+    """`peer-relay exchange --legacy`, in each place of a triangle with two old ones."""
+
+    def party(self, *words):
+        party = exchange_test.Party("--legacy", *words, network="net-1")
+        self.addCleanup(party.process.stdin.close)
+        self.addCleanup(party.kill)
+        return party
+
+    def old(self, webrtc=""):
+        return super().old(webrtc or modules("webrtc", "PEER_RELAY_WEBRTC_MODULES"))
+
+    def ways(self):
+        """By what the middle is reached, and by what the chosen one."""
+        for link in ("tcp", "websocket"):
+            for transport in ("tcp", "websocket", "webrtc"):
+                with self.subTest(link=link, transport=transport):
+                    yield link, transport
+
+    def url(self, link, port):
+        return f"{'ws' if link == 'websocket' else link}://127.0.0.1:{port}"
+
+    def peer(self, party, count):
+        self.eventually(f"{count} peers", lambda: len(party.peers()) >= count)
+        return party.peers()[count - 1]
+
+    def talk(self, party, peer, old, theirs):
+        # What a party says goes to all.
+        before = old.ask("look", peer=theirs)["received"]["bytes"]
+        party.say(b"hello from ours")
+        self.eventually("they hear", lambda: old.ask("look", peer=theirs)["received"]["bytes"]
+                        == before + len("hello from ours"))
+        old.ask("write", peer=theirs, text="hello from an old one")
+        self.eventually("we hear", lambda: party.heard_by(peer["peer"]) == b"hello from an old one")
+
+    def test_asks(self):
+        for link, transport in self.ways():
+            old = self.old().node("middle", link, webrtc=True).node("named", transport, webrtc=True)
+            old.connect("named", link, old.ports["middle", link])
+            ours = self.party("--join", self.url(link, old.ports["middle", link]), "--more", "1")
+            found = self.peer(ours, 2)
+            self.assertEqual((found["transport"], found["id"]), (transport, None))
+            self.eventually("it has us", lambda o=old: len(o.peers("named")) == 2)
+            self.talk(ours, found, old, old.peers("named")[-1]["peer"])
+            self.lives(old)
+
+    def test_is_in_the_middle(self):
+        for link, transport in self.ways():
+            ours = self.party("--tcp", "0", "--ws", "0")
+            old = self.old().node("asker", webrtc=True).node("named", transport, webrtc=True)
+            old.connect("named", link, ours.accepts[link])
+            asked = old.connect("asker", link, ours.accepts[link])
+            found = old.ask("get_new_peer", name="asker", peer=asked)
+            self.assertNotIn("error", found)
+            self.eventually("it was found", lambda o=old: len(o.peers("named")) == 2)
+            theirs = old.peers("named")[-1]
+            self.assertEqual(theirs["transport"], transport)
+            old.ask("write", peer=found["peer"], text="we have met")
+            self.arrives(old, found["peer"], old, theirs["peer"])
+            self.talk(ours, self.peer(ours, 2), old, asked)
+            self.lives(old)
+
+    def test_is_named(self):
+        for link, transport in self.ways():
+            old = self.old().node("middle", link, webrtc=True).node("asker", webrtc=True)
+            way = {"tcp": ("--tcp", "0"), "websocket": ("--ws", "0"), "webrtc": ("--webrtc",)}
+            ours = self.party(*way[transport], "--join",
+                              self.url(link, old.ports["middle", link]))
+            self.peer(ours, 1)
+            old.connect("asker", link, old.ports["middle", link])
+            found = {}
+            self.eventually("it was found", lambda o=old: "peer" in found or found.update(
+                o.ask("get_new_peer", name="asker")))
+            came = self.peer(ours, 2)
+            self.assertEqual((came["transport"], came["incoming"]), (transport, True))
+            self.talk(ours, came, old, found["peer"])
+            self.lives(old)
+
+    def test_copies_its_input_and_prints_what_it_hears(self):
+        old = self.old().node("a", "tcp")
+        party = subprocess.Popen(
+            [processes.BINARY, "exchange", "--legacy", "--network", "net-1", "--join",
+             self.url("tcp", old.ports["a", "tcp"])],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=processes.environment())
+        self.addCleanup(party.stdout.close)
+        self.addCleanup(party.stderr.close)
+        self.addCleanup(party.wait)
+        self.addCleanup(party.kill)
+        self.eventually("it came", lambda: old.peers("a"))
+        theirs = old.peers("a")[0]["peer"]
+        while b"(legacy)" not in party.stderr.readline():
+            pass
+        old.ask("pour", peer=theirs, bytes=POURED)
+        heard, said = hashlib.sha256(), hashlib.sha256()
+        left = POURED
+        while left:
+            piece = party.stdout.read(min(left, 1 << 16))
+            heard.update(piece)
+            left -= len(piece)
+        self.assertEqual(old.ask("look", peer=theirs)["sent"]["sha256"], heard.hexdigest())
+        piece = random.Random(1).randbytes(1 << 20)
+        for _ in range(POURED >> 20):
+            said.update(piece)
+            party.stdin.write(piece)
+        party.stdin.close()
+        self.eventually("all has come", lambda: old.ask("look", peer=theirs)["received"] ==
+                        {"bytes": POURED, "sha256": said.hexdigest()})
         self.lives(old)
 
 

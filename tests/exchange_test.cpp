@@ -22,18 +22,21 @@ using Kind = ExchangeError::Kind;
 
 constexpr TransportOptions any_port{.port = 0, .host = "127.0.0.1"};
 
-ExchangeOptions local(Duration timeout = 20s) {
+enum class Wire : std::uint8_t { native, legacy };
+
+ExchangeOptions local(Wire wire) {
   ExchangeOptions options;
   options.node.webrtc.interfaces = {"127.0.0.1"};
-  options.timeout = timeout;
+  options.timeout = 20s;
+  options.legacy = wire == Wire::legacy;
   return options;
 }
 
 /// An exchange, and all that it told.
 class Party {
  public:
-  explicit Party(const std::string& network = "net", ExchangeOptions options = local())
-      : exchange_(std::in_place, network, std::move(options), events()) {}
+  explicit Party(Wire wire, const std::string& network = "net")
+      : exchange_(std::in_place, network, local(wire), events()) {}
   ~Party() { exchange_.reset(); }
   Party(const Party&) = delete;
   Party& operator=(const Party&) = delete;
@@ -55,9 +58,9 @@ class Party {
     if (future.wait_for(40s) != std::future_status::ready) throw std::runtime_error("no answer");
     return future.get();
   }
-  auto connect(const std::string& transport, std::uint16_t port) {
+  auto connect(const std::string& transport, std::uint16_t port, bool native = false) {
     return wait_for([&](auto done) {
-      exchange_->connect(transport, "127.0.0.1", {.port = port}, std::move(done));
+      exchange_->connect(transport, "127.0.0.1", {.port = port, .native = native}, std::move(done));
     });
   }
   auto get_new_peer() {
@@ -92,20 +95,29 @@ void write_text(ExchangePeer peer, std::string_view text) {
   peer.stream().write(Bytes{text.begin(), text.end()});
 }
 
-class ByTransport : public ::testing::TestWithParam<const char*> {};
+/// Among our own kind, sealed; and as nodes of npm peer-exchange.
+class Exchanges : public ::testing::TestWithParam<Wire> {};
+
+class ByTransport : public ::testing::TestWithParam<std::tuple<Wire, const char*>> {
+ protected:
+  Wire wire = std::get<0>(GetParam());
+  const char* transport = std::get<1>(GetParam());
+  NodeId id_of(Party& party) const { return wire == Wire::legacy ? NodeId{} : party->node_id(); }
+};
 
 TEST_P(ByTransport, ConnectsAndIsADuplexStream) {
-  Party alice, bob;
-  const std::uint16_t port = alice.accept(GetParam());
-  const auto peer = bob.connect(GetParam(), port);
+  Party alice{wire}, bob{wire};
+  const std::uint16_t port = alice.accept(transport);
+  const auto peer = bob.connect(transport, port);
   ASSERT_TRUE(peer) << peer.error().message;
   ASSERT_TRUE(alice.until([&] { return alice.peers.size() == 1; }));
-  EXPECT_EQ(peer->id(), alice->node_id());
-  EXPECT_EQ(peer->transport(), GetParam());
+  EXPECT_EQ(peer->id(), id_of(alice));
+  EXPECT_EQ(peer->is_legacy(), wire == Wire::legacy);
+  EXPECT_EQ(peer->transport(), transport);
   EXPECT_EQ(peer->remote_address(), "127.0.0.1");
   EXPECT_FALSE(peer->is_incoming());
   EXPECT_TRUE(alice.peers[0].is_incoming());
-  EXPECT_EQ(alice.peers[0].transport(), GetParam());
+  EXPECT_EQ(alice.peers[0].transport(), transport);
   EXPECT_THAT(bob->peers(), SizeIs(1));
   write_text(*peer, "hello");
   EXPECT_EQ(read_text(alice.peers[0]), "hello");
@@ -114,8 +126,8 @@ TEST_P(ByTransport, ConnectsAndIsADuplexStream) {
 }
 
 TEST_P(ByTransport, APeerThatIsDestroyedIsGoneOnBothSides) {
-  Party alice, bob;
-  auto peer = bob.connect(GetParam(), alice.accept(GetParam()));
+  Party alice{wire}, bob{wire};
+  auto peer = bob.connect(transport, alice.accept(transport));
   ASSERT_TRUE(peer) << peer.error().message;
   ASSERT_TRUE(alice.until([&] { return alice.peers.size() == 1; }));
   peer->destroy();
@@ -126,27 +138,34 @@ TEST_P(ByTransport, APeerThatIsDestroyedIsGoneOnBothSides) {
 }
 
 TEST_P(ByTransport, AskingAPeerGivesANewOne) {
-  Party middle, chosen, asker;
+  Party middle{wire}, chosen{wire}, asker{wire};
   const std::uint16_t port = middle.accept("tcp");
-  static_cast<void>(chosen.accept(GetParam()));
+  static_cast<void>(chosen.accept(transport));
   ASSERT_TRUE(chosen.connect("tcp", port));
   ASSERT_TRUE(middle.until([&] { return middle.peers.size() == 1; }));
   ASSERT_TRUE(asker.connect("tcp", port));
   auto fresh = asker.get_new_peer();
   ASSERT_TRUE(fresh) << fresh.error().message;
-  EXPECT_EQ(fresh->id(), chosen->node_id());
-  EXPECT_EQ(fresh->transport(), GetParam());
+  EXPECT_EQ(fresh->id(), id_of(chosen));
+  EXPECT_EQ(fresh->transport(), transport);
   ASSERT_TRUE(chosen.until([&] { return chosen.peers.size() == 2; }));
   write_text(*fresh, "nice to meet you");
   EXPECT_EQ(read_text(chosen.peers[1]), "nice to meet you");
   EXPECT_THAT(asker->peers(), SizeIs(2));
 }
 
-INSTANTIATE_TEST_SUITE_P(Exchange, ByTransport, ::testing::Values("websocket", "tcp"));
+INSTANTIATE_TEST_SUITE_P(, ByTransport,
+                         ::testing::Combine(::testing::Values(Wire::native, Wire::legacy),
+                                            ::testing::Values("websocket", "tcp")),
+                         [](const auto& each) {
+                           return std::string{std::get<0>(each.param) == Wire::legacy ? "Legacy"
+                                                                                      : "Native"} +
+                                  "By" + std::get<1>(each.param);
+                         });
 
-TEST(Exchange, MeetsByDataChannelsThoughNeitherHasAPort) {
+TEST_P(Exchanges, MeetsByDataChannelsThoughNeitherHasAPort) {
   if (!has_webrtc()) GTEST_SKIP() << "this build makes no data channels";
-  Party middle, chosen, asker;
+  Party middle{GetParam()}, chosen{GetParam()}, asker{GetParam()};
   const std::uint16_t port = middle.accept("websocket");
   static_cast<void>(chosen.accept("webrtc"));
   ASSERT_TRUE(chosen.connect("websocket", port));
@@ -160,8 +179,8 @@ TEST(Exchange, MeetsByDataChannelsThoughNeitherHasAPort) {
   EXPECT_EQ(read_text(chosen.peers[1]), "direct");
 }
 
-TEST(Exchange, AsksThePeerThatWasNamed) {
-  Party middle, chosen, asker;
+TEST_P(Exchanges, AsksThePeerThatWasNamed) {
+  Party middle{GetParam()}, chosen{GetParam()}, asker{GetParam()};
   const std::uint16_t port = middle.accept("tcp");
   static_cast<void>(chosen.accept("tcp"));
   ASSERT_TRUE(chosen.connect("tcp", port));
@@ -170,11 +189,11 @@ TEST(Exchange, AsksThePeerThatWasNamed) {
   ASSERT_TRUE(peer);
   const auto fresh = asker.wait_for([&](auto done) { peer->get_new_peer(std::move(done)); });
   ASSERT_TRUE(fresh) << fresh.error().message;
-  EXPECT_EQ(fresh->id(), chosen->node_id());
+  EXPECT_TRUE(chosen.until([&] { return chosen.peers.size() == 2; }));
 }
 
-TEST(Exchange, SaysWhatIsWrong) {
-  Party alice, bob, other{"another net"};
+TEST_P(Exchanges, SaysWhatIsWrong) {
+  Party alice{GetParam()}, bob{GetParam()}, other{GetParam(), "another net"};
   const std::uint16_t port = alice.accept("tcp");
 
   const auto nobody = bob.get_new_peer();
@@ -200,8 +219,8 @@ TEST(Exchange, SaysWhatIsWrong) {
   EXPECT_EQ(bob.get_new_peer().error().kind, Kind::no_new_peer);
 }
 
-TEST(Exchange, LetsNobodyInByWhatItNoLongerAccepts) {
-  Party alice, bob, carol;
+TEST_P(Exchanges, LetsNobodyInByWhatItNoLongerAccepts) {
+  Party alice{GetParam()}, bob{GetParam()}, carol{GetParam()};
   const std::uint16_t port = alice.accept("tcp");
   ASSERT_TRUE(bob.connect("tcp", port));
   alice->unaccept("tcp");
@@ -211,8 +230,8 @@ TEST(Exchange, LetsNobodyInByWhatItNoLongerAccepts) {
   EXPECT_TRUE(carol.connect("tcp", another));
 }
 
-TEST(Exchange, ClosesAllPeersAndThenCallsBack) {
-  Party alice, bob;
+TEST_P(Exchanges, ClosesAllPeersAndThenCallsBack) {
+  Party alice{GetParam()}, bob{GetParam()};
   ASSERT_TRUE(bob.connect("tcp", alice.accept("tcp")));
   ASSERT_TRUE(alice.until([&] { return alice.peers.size() == 1; }));
   std::promise<void> closed;
@@ -222,8 +241,8 @@ TEST(Exchange, ClosesAllPeersAndThenCallsBack) {
   EXPECT_TRUE(alice.until([&] { return alice.gone.size() == 1; }));
 }
 
-TEST(Exchange, TwoConnectionsAreTwoPeers) {
-  Party alice, bob;
+TEST_P(Exchanges, TwoConnectionsAreTwoPeers) {
+  Party alice{GetParam()}, bob{GetParam()};
   const std::uint16_t port = alice.accept("tcp");
   auto one = bob.connect("tcp", port);
   auto two = bob.connect("tcp", port);
@@ -234,6 +253,44 @@ TEST(Exchange, TwoConnectionsAreTwoPeers) {
   one->destroy();
   EXPECT_TRUE(alice.until([&] { return alice.gone.size() == 1; }));
   EXPECT_THAT(alice->peers(), SizeIs(1));
+}
+
+INSTANTIATE_TEST_SUITE_P(, Exchanges, ::testing::Values(Wire::native, Wire::legacy),
+                         [](const auto& each) {
+                           return each.param == Wire::legacy ? "Legacy" : "Native";
+                         });
+
+// One exchange in both networks, by one port.
+TEST(LegacyExchange, HasPeersOfBothKinds) {
+  Party both{Wire::legacy}, old{Wire::legacy}, ours{Wire::native};
+  const std::uint16_t port = both.accept("tcp");
+  const auto by_old = old.connect("tcp", port);
+  const auto by_ours = ours.connect("tcp", port);
+  ASSERT_TRUE(by_old && by_ours);
+  ASSERT_TRUE(both.until([&] { return both.peers.size() == 2; }));
+  EXPECT_TRUE(both.peers[0].is_legacy());
+  EXPECT_FALSE(both.peers[1].is_legacy());
+  write_text(*by_old, "old");
+  write_text(*by_ours, "ours");
+  EXPECT_EQ(read_text(both.peers[0]), "old");
+  EXPECT_EQ(read_text(both.peers[1]), "ours");
+
+  // Neither kind could dial the other, so nobody names them to each other.
+  EXPECT_EQ(old.get_new_peer().error().kind, Kind::no_new_peer);
+  EXPECT_EQ(ours.get_new_peer().error().kind, Kind::no_new_peer);
+
+  // Who knows that ours is there says so.
+  const auto native = old.connect("tcp", port, true);
+  ASSERT_TRUE(native) << native.error().message;
+  EXPECT_EQ(native->id(), both->node_id());
+}
+
+TEST(LegacyExchange, FindsNobodyWhereOnlyOurWireIsSpoken) {
+  Party old{Wire::legacy}, ours{Wire::native};
+  const auto peer = old.connect("tcp", ours.accept("tcp"));
+  ASSERT_FALSE(peer);
+  EXPECT_EQ(peer.error().kind, Kind::connect_failed);
+  EXPECT_THAT(peer.error().message, HasSubstr("npm peer-exchange"));
 }
 
 }  // namespace

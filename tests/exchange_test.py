@@ -33,15 +33,23 @@ class Party(processes.Process):
     def peer(self, of):
         return self.event(lambda event: event.get("event") == "peer" and event["id"] == of.id)
 
+    def peers(self):
+        """All that came, as they were told."""
+        events = [json.loads(line) for line in self.out.all()]
+        return [event for event in events if event.get("event") == "peer"]
+
     def say(self, data):
         self.process.stdin.write(data)
         self.process.stdin.flush()
 
     def heard(self, of):
-        """All that came of a peer so far."""
+        """All that came of a party so far."""
+        return self.heard_by(next(peer["peer"] for peer in self.peers() if peer["id"] == of.id))
+
+    def heard_by(self, number):
         lines = [json.loads(line) for line in self.out.all()]
         return b"".join(base64.b64decode(line["base64"]) for line in lines
-                        if line.get("event") == "data" and line["id"] == of.id)
+                        if line.get("event") == "data" and line["peer"] == number)
 
 
 class Exchange(processes.TestCase):

@@ -36,6 +36,7 @@ struct ExchangeArguments {
   std::uint64_t more = 0;
   std::string identity;
   bool webrtc = false;
+  bool legacy = false;
   bool count = false;
   bool json = false;
   WebRtcArguments channels{true};
@@ -68,6 +69,7 @@ class Crowd {
  private:
   struct Member {
     ExchangePeer peer;
+    std::uint64_t number = 0;  // as they came
     std::uint64_t received = 0;
   };
 
@@ -140,7 +142,7 @@ class Crowd {
   }
 
   void joined(const ExchangePeer& peer) {
-    members_.push_back(std::make_shared<Member>(Member{.peer = peer}));
+    members_.push_back(std::make_shared<Member>(Member{.peer = peer, .number = ++last_number_}));
     tell("peer", *members_.back());
     read_on(members_.back());
     ask_for_more();
@@ -154,11 +156,17 @@ class Crowd {
     members_.erase(at);
   }
 
+  /// Peers of npm peer-exchange have none.
+  static Json id_of(const ExchangePeer& peer) {
+    return peer.is_legacy() ? Json{} : Json(peer.id().to_hex());
+  }
+
   void tell(const char* event, const Member& member) {
     const ExchangePeer& peer = member.peer;
     if (options_.json) {
       output_.line(line_of({{"event", event},
-                            {"id", peer.id().to_hex()},
+                            {"peer", member.number},
+                            {"id", id_of(peer)},
                             {"transport", peer.transport()},
                             {"address", peer.remote_address()},
                             {"incoming", peer.is_incoming()},
@@ -166,7 +174,8 @@ class Crowd {
     } else {
       const std::string heard =
           member.received > 0 ? ", " + bytes_text(member.received) + " received" : "";
-      write_all(STDERR_FILENO, fmt::format("{} {} by {} {}{}\n", event, peer.id().short_hex(),
+      write_all(STDERR_FILENO, fmt::format("{} {} by {} {}{}\n", event,
+                                           peer.is_legacy() ? "(legacy)" : peer.id().short_hex(),
                                            peer.transport(), peer.remote_address(), heard));
     }
   }
@@ -186,8 +195,10 @@ class Crowd {
     }
     member->received += bytes.size();
     if (options_.json && !options_.count) {
-      output_.line(line_of(
-          {{"event", "data"}, {"id", member->peer.id().to_hex()}, {"base64", base64(bytes)}}));
+      output_.line(line_of({{"event", "data"},
+                            {"peer", member->number},
+                            {"id", id_of(member->peer)},
+                            {"base64", base64(bytes)}}));
     } else if (!options_.count && !write_all(STDOUT_FILENO, as_text(bytes))) {
       loop_.stop(status_ok);
     }
@@ -231,6 +242,7 @@ class Crowd {
   Output output_;
   Json ports_ = Json::object();
   std::vector<std::shared_ptr<Member>> members_;
+  std::uint64_t last_number_ = 0;
   std::size_t waiting_ = 0;
   std::uint64_t asked_ = 0;
   std::optional<Exchange> exchange_;
@@ -243,6 +255,7 @@ int exchange(Arguments arguments) {
                   R"(  peer-relay exchange --network chat --tcp 8001
   peer-relay exchange --network chat --join tcp://192.0.2.7:8001
   peer-relay exchange --network chat --join tcp://192.0.2.7:8001 --webrtc --more 3
+  peer-relay exchange --network chat --join tcp://192.0.2.7:8001 --tcp 8001 --legacy
   echo hello | peer-relay exchange --network chat --join ws://192.0.2.7:8000 --json
 
 Standard input goes to all peers, what they say to standard output. Ctrl-C ends it.
@@ -253,6 +266,9 @@ Standard input goes to all peers, what they say to standard output. Ctrl-C ends 
   command.port(options.tcp, "Let peers in over TCP on this port (0: any)", "--tcp");
   command.port(options.websocket, "Let peers in by WebSocket on this port (0: any)", "--ws");
   command.flag("--webrtc", options.webrtc, "Let peers name us to those who make data channels");
+  command.flag("--legacy", options.legacy,
+               "A member of networks of npm peer-exchange 0.4.1, too: lets its nodes in, and dials "
+               "--join as they do. Nothing is sealed with them");
   command.text("--host", options.host, "ADDR", "The address to bind")->capture_default_str();
   command.texts("--join,-j", options.join, "URL",
                 "A peer to begin with, as tcp://192.0.2.7:8001; several may be given");
@@ -272,6 +288,7 @@ Standard input goes to all peers, what they say to standard output. Ctrl-C ends 
   }
   ExchangeOptions how;
   how.node.identity_file = options.identity;
+  how.legacy = options.legacy;
   if (auto wrong = options.channels.complete(how.node.webrtc)) return command.usage_error(*wrong);
   Loop loop;
   return Crowd{loop, options, std::move(how)}.run();

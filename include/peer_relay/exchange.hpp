@@ -10,7 +10,8 @@
 //   });
 //
 // A peer is a byte stream (stream.hpp), sealed end to end. There are as many to one node as were
-// asked for. Nodes of other networks never connect.
+// asked for. Nodes of other networks never connect. With ExchangeOptions::legacy there are peers of
+// npm peer-exchange 0.4.1 among them, of whom nothing is sealed and nothing proven.
 //
 // Threads: as Node. Every call is safe from any thread; handlers run on the node's thread.
 #pragma once
@@ -50,13 +51,21 @@ struct TransportOptions {
   std::uint16_t port = 0;   ///< accept: 0 picks one
   std::string host = "::";  ///< accept: the address to bind
   bool secure = false;      ///< connect by "websocket": wss://
+  /// connect, with ExchangeOptions::legacy: dial by our own wire nevertheless. Nodes of npm
+  /// peer-exchange take no word of it, so who is there must be known before.
+  bool native = false;
 };
 
 struct ExchangeOptions {
   /// Its network, ports and bootstrap addresses are the exchange's own affair.
   NodeOptions node = {};
-  /// For the answer of a peer, and for the peer that it names.
+  /// For the answer of a peer, and for the peer that it names. Those of npm peer-exchange have 30
+  /// s.
   Duration timeout = std::chrono::seconds{30};
+  /// One of a network of npm peer-exchange 0.4.1, too: lets its nodes in by the same ports beside
+  /// our own, dials as they do, and is asked and asks as they are. What we accept with
+  /// NodeOptions::tls they are not told of: they have no wss://.
+  bool legacy = false;
 };
 
 class ExchangePeer;
@@ -73,8 +82,12 @@ class ExchangePeer {
   const std::string& transport() const;
   /// Its IP address, as far as we know it.
   const std::string& remote_address() const;
-  const NodeId& id() const;  ///< the node's
+  const NodeId& id() const;  ///< the node's; all zeros with is_legacy()
   bool is_incoming() const;
+  /// One of npm peer-exchange. Its stream has one end for both directions: finish() closes it when
+  /// what was written has left, and more than limits::exchange_unread_bytes_max unread
+  /// end it with StreamEnd::limit: that wire has no way to make a writer wait.
+  bool is_legacy() const;
   bool operator==(const ExchangePeer&) const = default;
 
   /// Asks this peer.

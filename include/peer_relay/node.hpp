@@ -191,6 +191,7 @@ class Node {
   void destroy(std::function<void()> done = {});
 
  private:
+  friend class Exchange;
   friend class Socket;
   struct Impl;
   explicit Node(std::shared_ptr<Impl> impl);

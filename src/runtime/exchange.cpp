@@ -12,6 +12,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "runtime/node_impl.hpp"
+#include "runtime/old_peers.hpp"
+
 namespace peer_relay {
 
 namespace {
@@ -107,6 +110,7 @@ struct ExchangePeer::Body {
   NodeId id{};
   std::uint64_t number = 0;
   bool is_incoming = false;
+  std::optional<ExchangePeerId> legacy;  // one of npm peer-exchange
   Stream stream;
   std::string transport = "relay";
   std::string remote_address;
@@ -127,12 +131,13 @@ struct Exchange::State : std::enable_shared_from_this<Exchange::State> {
   ExchangeOptions options;
   ExchangeEvents events;
   std::optional<Node> node;
+  std::shared_ptr<OldPeers> old_peers;  // with ExchangeOptions::legacy
   ExchangeError start_error;
 
   mutable std::mutex mutex;
   std::vector<Peer> peers;  // those that were told; guarded
 
-  using Key = std::pair<NodeId, std::uint64_t>;
+  using Key = std::pair<NodeId, std::uint64_t>;       // all zeros, and an ExchangePeerId
   std::map<Key, std::shared_ptr<Peer::Body>> bodies;  // at most peers_max
   std::map<std::string, std::uint16_t> accepts;       // 0 for webrtc
   std::map<std::string, std::string> foreign;         // by URL: the network there; few
@@ -154,6 +159,8 @@ struct Exchange::State : std::enable_shared_from_this<Exchange::State> {
   void open(const NodeId& to, PeerCallback done);
   void arrived(Stream stream);
   std::shared_ptr<Peer::Body> body_for(const NodeId& id, std::uint64_t number);
+  void add_old(OldPeer&& peer, bool is_incoming, const PeerCallback& done);
+  OldPeers::Callback add_old_then(PeerCallback done);
   void listen_to(const std::shared_ptr<Peer::Body>& peer);
   void say(Peer::Body& peer, const Json& line);
   Json own_accepts() const;
@@ -162,6 +169,7 @@ struct Exchange::State : std::enable_shared_from_this<Exchange::State> {
   void answer(const std::shared_ptr<Peer::Body>& asker, const Json& question);
   void named(const std::shared_ptr<Peer::Body>& by, const Json& answer);
   void ready(const std::shared_ptr<Peer::Body>& peer);
+  void come_up(const std::shared_ptr<Peer::Body>& peer);
   void end(const std::shared_ptr<Peer::Body>& peer, const StreamError& why);
 
   static Peer handle_of(const std::shared_ptr<Peer::Body>& body) {
@@ -239,6 +247,7 @@ const std::string& ExchangePeer::transport() const { return body_->transport; }
 const std::string& ExchangePeer::remote_address() const { return body_->remote_address; }
 const NodeId& ExchangePeer::id() const { return body_->id; }
 bool ExchangePeer::is_incoming() const { return body_->is_incoming; }
+bool ExchangePeer::is_legacy() const { return body_->legacy.has_value(); }
 
 void ExchangePeer::get_new_peer(ExchangePeerCallback done) {
   if (body_->ask) body_->ask(body_, std::move(done));
@@ -257,6 +266,7 @@ void Exchange::State::start() {
   how.port.reset();
   how.tcp_port.reset();
   how.bootstrap.clear();
+  how.old_exchange = options.legacy;
   NodeEvents hears;
   const std::weak_ptr<State> self = weak_from_this();
   hears.stream = [self](Stream stream) {
@@ -279,6 +289,24 @@ void Exchange::State::start() {
   } else {
     start_error = {Kind::closed, started.error().detail};
   }
+  if (!node || !options.legacy) return;
+  old_peers = std::make_shared<OldPeers>(
+      node->impl_->host, network,
+      OldPeers::Events{.came =
+                           [self](OldPeer peer) {
+                             if (const auto state = self.lock())
+                               state->add_old(std::move(peer), true, {});
+                           },
+                       .gone =
+                           [self](ExchangePeerId id, const StreamError& why) {
+                             const auto state = self.lock();
+                             if (state == nullptr) return;
+                             const auto at =
+                                 state->bodies.find({NodeId{}, static_cast<std::uint64_t>(id)});
+                             if (at != state->bodies.end())
+                               state->end(std::shared_ptr{at->second}, why);
+                           }});
+  node->post([peers = old_peers] { peers->listen(); });
 }
 
 template <class Call>
@@ -301,7 +329,11 @@ void Exchange::State::connect(const std::string& transport, const std::string& h
     return tell(done, error(Kind::unknown_transport,
                             fmt::format("no transport '{}': websocket, tcp or webrtc", transport)));
   }
-  link_to(url_of(transport, host, how.port, how.secure), std::nullopt, std::move(done));
+  const std::string url = url_of(transport, host, how.port, how.secure);
+  if (!old_peers || how.native) return link_to(url, std::nullopt, std::move(done));
+  const auto address = Address::parse(url);
+  if (!address) return tell(done, error(Kind::connect_failed, url + " is no address"));
+  old_peers->connect(*address, add_old_then(std::move(done)));
 }
 
 void Exchange::State::link_to(const std::string& url, std::optional<NodeId> expected,
@@ -349,6 +381,9 @@ void Exchange::State::accept(const std::string& transport, const TransportOption
     port = *bound;
   }
   accepts[transport] = port;
+  if (old_peers && (transport != "websocket" || !options.node.tls)) {
+    old_peers->accept(*exchange_transport_of(transport), port);
+  }
   for (const auto& [key, body] : bodies) say(*body, {{"accepts", own_accepts()}});
   answer(port);
 }
@@ -357,6 +392,7 @@ void Exchange::State::unaccept(const std::string& transport) {
   if (!node || accepts.erase(transport) == 0) return;
   if (transport == "tcp") node->stop_listening(Scheme::tcp);
   if (transport == "websocket") node->stop_listening(Scheme::ws);
+  if (old_peers) old_peers->unaccept(*exchange_transport_of(transport));
   for (const auto& [key, body] : bodies) say(*body, {{"accepts", own_accepts()}});
 }
 
@@ -380,6 +416,7 @@ void Exchange::State::ask(const std::shared_ptr<Peer::Body>& peer, PeerCallback 
   if (peer->has_ended || !peer->is_ready) {
     return tell(done, error(Kind::closed, "that peer is gone"));
   }
+  if (peer->legacy) return old_peers->get_new_peer(*peer->legacy, add_old_then(std::move(done)));
   if (peer->asked.size() >= questions_max) {
     return tell(done, error(Kind::no_new_peer, "too many questions wait for that peer's answer"));
   }
@@ -424,7 +461,8 @@ std::shared_ptr<Exchange::Peer::Body> Exchange::State::body_for(const NodeId& id
   if (at != bodies.end()) return at->second;
   const auto of_node = static_cast<std::size_t>(
       std::ranges::count_if(bodies, [&](const auto& each) { return each.first.first == id; }));
-  if (bodies.size() >= peers_max || of_node >= peers_per_node_max) return nullptr;
+  const bool is_node = id != NodeId{};
+  if (bodies.size() >= peers_max || (is_node && of_node >= peers_per_node_max)) return nullptr;
   auto body = std::make_shared<Peer::Body>();
   body->ask = [self = weak_from_this()](const auto& peer, PeerCallback done) {
     const auto state = self.lock();
@@ -435,6 +473,29 @@ std::shared_ptr<Exchange::Peer::Body> Exchange::State::body_for(const NodeId& id
   body->number = number;
   bodies.emplace(Key{id, number}, body);
   return body;
+}
+
+OldPeers::Callback Exchange::State::add_old_then(PeerCallback done) {
+  return [self = weak_from_this(), done = std::move(done)](auto&& peer) {
+    const auto state = self.lock();
+    if (state == nullptr) return;
+    if (!peer) return tell(done, std::unexpected(peer.error()));
+    state->add_old(std::move(*peer), false, done);
+  };
+}
+
+void Exchange::State::add_old(OldPeer&& peer, bool is_incoming, const PeerCallback& done) {
+  const auto body = body_for(NodeId{}, static_cast<std::uint64_t>(peer.id));
+  if (body == nullptr) {  // the stream goes with the peer
+    return tell(done, error(Kind::connect_failed, "there are as many peers as are kept"));
+  }
+  body->legacy = peer.id;
+  body->is_incoming = is_incoming;
+  body->stream = std::move(peer.stream);
+  body->transport = std::move(peer.transport);
+  body->remote_address = std::move(peer.remote_address);
+  body->done = done;
+  come_up(body);
 }
 
 void Exchange::State::arrived(Stream stream) {
@@ -504,12 +565,17 @@ void Exchange::State::handle(const std::shared_ptr<Peer::Body>& peer, const Json
 }
 
 void Exchange::State::ready(const std::shared_ptr<Peer::Body>& peer) {
-  if (std::exchange(peer->is_ready, true)) return;
+  if (peer->is_ready) return;
   for (const peer_relay::Peer& link : node->peers()) {
     if (link.id != peer->id) continue;
     peer->transport = transport_of(link.address);
     peer->remote_address = host_of(link.address);
   }
+  come_up(peer);
+}
+
+void Exchange::State::come_up(const std::shared_ptr<Peer::Body>& peer) {
+  peer->is_ready = true;
   const Peer handle = handle_of(peer);
   {
     const std::lock_guard lock{mutex};

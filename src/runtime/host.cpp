@@ -75,12 +75,7 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   Stats stats() const override;
   void open_stream(const std::shared_ptr<StreamState>& state,
                    const StreamOptions& options) override;
-  bool stream_has_room(StreamId stream) override;
-  void stream_write(StreamId stream, Bytes bytes) override;
-  void stream_finish(StreamId stream) override;
-  void stream_reset(StreamId stream, StreamEnd end, std::uint32_t code) override;
-  void stream_consumed(StreamId stream, std::size_t bytes) override;
-  void set_stream_deadline(StreamId stream, Duration from_now) override;
+  void set_stream_deadline(StreamState& state, Duration from_now) override;
   void set_exchange_ear(ExchangeEar ear) override { exchange_ear_ = std::move(ear); }
   ExchangeRequest exchange_connect(const Address& address) override;
   ExchangeRequest exchange_get_new_peer(std::optional<ExchangePeerId> from) override;
@@ -102,6 +97,7 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
 
  private:
   enum class Phase : std::uint8_t { running, leaving, gone };
+  class EngineStream;
 
   // What transports tell.
   void link_opened(LinkId id, std::unique_ptr<Link> link, LinkArrival arrival) override;
@@ -218,7 +214,7 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   bool listens_on_loopback_ = false;                                    // with any of them
   std::map<std::uint64_t, TraceCallback> traces_;                       // bounded by the engine
   std::unordered_map<StreamId, std::shared_ptr<StreamState>> streams_;  // bounded by the engine
-  std::unordered_map<StreamId, Timer> stream_deadlines_;                // of those
+  std::unordered_map<const StreamState*, Timer> stream_deadlines_;      // of open ones
   ExchangeEar exchange_ear_;
   std::vector<std::function<void()>> destroyed_;
   struct Alarm {
@@ -744,6 +740,38 @@ void AsioHost::tell(NotifyWish::Joined&&) {
 
 // ---- Streams --------------------------------------------------------------------------------
 
+class AsioHost::EngineStream final : public StreamCarrier {
+ public:
+  EngineStream(AsioHost& host, StreamId id) : host_{host}, id_{id} {}
+
+  bool has_room() override {
+    return host_.phase_ == Phase::running && host_.engine_->stream_has_room(id_);
+  }
+  void write(Bytes bytes) override {
+    if (Engine* const engine = ask()) {
+      static_cast<void>(engine->stream_write(id_, std::move(bytes), host_.now()));
+    }
+  }
+  void finish() override {
+    if (Engine* const engine = ask()) engine->stream_finish(id_, host_.now());
+  }
+  void reset(StreamEnd end, std::uint32_t code) override {
+    if (Engine* const engine = ask()) engine->stream_reset(id_, end, code, host_.now());
+  }
+  void consumed(std::size_t bytes) override {
+    if (Engine* const engine = ask()) engine->stream_consumed(id_, bytes, host_.now());
+  }
+
+ private:
+  Engine* ask() {
+    host_.is_asked_meanwhile_ = true;
+    return host_.engine_ ? &*host_.engine_ : nullptr;
+  }
+
+  AsioHost& host_;
+  StreamId id_;
+};
+
 void AsioHost::open_stream(const std::shared_ptr<StreamState>& state,
                            const StreamOptions& options) {
   if (phase_ != Phase::running) return state->closed({StreamEnd::shutdown, 0});
@@ -754,41 +782,17 @@ void AsioHost::open_stream(const std::shared_ptr<StreamState>& state,
   }
   is_asked_meanwhile_ = true;
   streams_.emplace(*id, state);
-  state->opened(*id);
+  state->opened(std::make_unique<EngineStream>(*this, *id));
 }
 
-bool AsioHost::stream_has_room(StreamId stream) {
-  return phase_ == Phase::running && engine_->stream_has_room(stream);
-}
-
-void AsioHost::stream_write(StreamId stream, Bytes bytes) {
-  is_asked_meanwhile_ = true;
-  if (engine_) static_cast<void>(engine_->stream_write(stream, std::move(bytes), now()));
-}
-
-void AsioHost::stream_finish(StreamId stream) {
-  is_asked_meanwhile_ = true;
-  if (engine_) engine_->stream_finish(stream, now());
-}
-
-void AsioHost::stream_reset(StreamId stream, StreamEnd end, std::uint32_t code) {
-  is_asked_meanwhile_ = true;
-  if (engine_) engine_->stream_reset(stream, end, code, now());
-}
-
-void AsioHost::stream_consumed(StreamId stream, std::size_t bytes) {
-  is_asked_meanwhile_ = true;
-  if (engine_) engine_->stream_consumed(stream, bytes, now());
-}
-
-void AsioHost::set_stream_deadline(StreamId stream, Duration from_now) {
-  stream_deadlines_.erase(stream);
-  if (from_now == Duration::max() || !streams_.contains(stream)) return;
-  Timer& timer = stream_deadlines_.try_emplace(stream, io_.get_executor()).first->second;
+void AsioHost::set_stream_deadline(StreamState& state, Duration from_now) {
+  stream_deadlines_.erase(&state);
+  if (from_now == Duration::max()) return;
+  Timer& timer = stream_deadlines_.try_emplace(&state, io_.get_executor()).first->second;
   timer.expires_after(from_now);
-  timer.async_wait([this, stream](boost::system::error_code error) {
-    if (error || !engine_) return;
-    engine_->stream_reset(stream, StreamEnd::timed_out, 0, now());
+  timer.async_wait([this, late = state.weak_from_this()](boost::system::error_code error) {
+    if (error) return;
+    if (const auto stream = late.lock()) stream->reset(StreamEnd::timed_out, 0);
     settle();
   });
 }
@@ -812,13 +816,12 @@ std::shared_ptr<StreamState> AsioHost::stream(StreamId id) const {
 }
 
 void AsioHost::tell(NotifyWish::StreamOpened&& opened) {
-  if (!events_.stream || muted_) {
-    return stream_reset(opened.stream, StreamEnd::refused, 0);
-  }
+  auto carrier = std::make_unique<EngineStream>(*this, opened.stream);
+  if (!events_.stream || muted_) return carrier->reset(StreamEnd::refused, 0);
   const auto state = std::make_shared<StreamState>(shared_from_this(), opened.peer,
                                                    std::move(opened.label), false);
   streams_.emplace(opened.stream, state);
-  state->opened(opened.stream);
+  state->opened(std::move(carrier));
   events_.stream(StreamState::handle_of(state));
 }
 
@@ -839,7 +842,6 @@ void AsioHost::tell(NotifyWish::StreamWritable&& writable) {
 }
 
 void AsioHost::tell(NotifyWish::StreamClosed&& closed) {
-  stream_deadlines_.erase(closed.stream);
   if (const auto state = streams_.extract(closed.stream)) {
     state.mapped()->closed({closed.end, closed.code});
   }
@@ -905,11 +907,11 @@ void AsioHost::tell(NotifyWish::ExchangeEnded&& ended) {
 }
 
 void AsioHost::tell(NotifyWish::ExchangePeerDown&& down) {
-  if (exchange_ear_.down && !muted_) exchange_ear_.down(std::move(down));
+  if (exchange_ear_.down) exchange_ear_.down(std::move(down));
 }
 
 void AsioHost::tell(NotifyWish::ExchangeFailed&& failed) {
-  if (exchange_ear_.failed && !muted_) exchange_ear_.failed(std::move(failed));
+  if (exchange_ear_.failed) exchange_ear_.failed(std::move(failed));
 }
 
 // ---- The peer cache -------------------------------------------------------------------------

@@ -77,12 +77,8 @@ class Host : public std::enable_shared_from_this<Host> {
   /// StreamState::closed follows exactly once.
   virtual void open_stream(const std::shared_ptr<StreamState>& state,
                            const StreamOptions& options) = 0;
-  virtual bool stream_has_room(StreamId stream) = 0;
-  virtual void stream_write(StreamId stream, Bytes bytes) = 0;
-  virtual void stream_finish(StreamId stream) = 0;
-  virtual void stream_reset(StreamId stream, StreamEnd end, std::uint32_t code) = 0;
-  virtual void stream_consumed(StreamId stream, std::size_t bytes) = 0;
-  virtual void set_stream_deadline(StreamId stream, Duration from_now) = 0;
+  /// Resets it then, unless it has ended, or this is called again.
+  virtual void set_stream_deadline(StreamState& state, Duration from_now) = 0;
 
   // Peers of npm peer-exchange, with NodeOptions::old_exchange: as engine.hpp says. Requests are
   // numbered from 1; 0 is none, where the node goes away.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// For node.cpp and socket.cpp: what stands behind a Node.
+// For node.cpp, socket.cpp and exchange.cpp: what stands behind a Node.
 #pragma once
 
 #include <future>

@@ -75,8 +75,7 @@ void Stream::refuse() {
 }
 
 void Stream::expires_after(Duration duration) {
-  handle_->call(
-      [duration](StreamState& state) { state.host().set_stream_deadline(state.id(), duration); });
+  handle_->call([duration](StreamState& state) { state.expires_after(duration); });
 }
 
 // ---- On the node's thread ----
@@ -88,8 +87,8 @@ Stream StreamState::handle_of(const std::shared_ptr<StreamState>& state) {
   return Stream{std::make_shared<Stream::Handle>(state)};
 }
 
-void StreamState::opened(StreamId id) {
-  id_ = id;
+void StreamState::opened(std::unique_ptr<StreamCarrier> carrier) {
+  carrier_ = std::move(carrier);
   write_on();
 }
 
@@ -108,7 +107,8 @@ void StreamState::finished() {
 }
 
 void StreamState::closed(const StreamError& error) {
-  id_ = 0;
+  host_->set_stream_deadline(*this, Duration::max());
+  carrier_.reset();
   has_closed_ = true;
   end_ = error;
   tell_read();
@@ -137,23 +137,23 @@ void StreamState::write(Bytes bytes, std::function<void(const StreamWritten&)> d
 }
 
 void StreamState::write_on() {
-  while (id_ != 0 && !writes_.empty()) {
+  while (carrier_ && !writes_.empty()) {
     Write& write = writes_.front();
     while (write.taken < write.bytes.size()) {
       const std::size_t size = std::min(piece_bytes, write.bytes.size() - write.taken);
       const bool is_whole = write.taken == 0 && size == write.bytes.size();
       const auto from = write.bytes.begin() + static_cast<std::ptrdiff_t>(write.taken);
-      if (!host_->stream_has_room(id_)) return;
+      if (!carrier_->has_room()) return;
       Bytes piece =
           is_whole ? std::move(write.bytes) : Bytes{from, from + static_cast<std::ptrdiff_t>(size)};
-      host_->stream_write(id_, std::move(piece));
+      carrier_->write(std::move(piece));
       write.taken += size;
       if (is_whole) break;
     }
     const Write done = writes_.pop();
     if (done.done) done.done(done.taken);
   }
-  if (id_ != 0 && has_finished_ && writes_.empty()) host_->stream_finish(id_);
+  if (carrier_ && has_finished_ && writes_.empty()) carrier_->finish();
 }
 
 void StreamState::read(std::size_t bytes_max, std::function<void(const StreamRead&)> done) {
@@ -216,12 +216,16 @@ void StreamState::tell_read() {
 }
 
 void StreamState::consumed(std::size_t bytes) {
-  if (id_ != 0) host_->stream_consumed(id_, bytes);
+  if (carrier_) carrier_->consumed(bytes);
 }
 
 void StreamState::finish() {
   if (std::exchange(has_finished_, true)) return;
   write_on();
+}
+
+void StreamState::expires_after(Duration duration) {
+  if (carrier_) host_->set_stream_deadline(*this, duration);
 }
 
 // What was finished still arrives; nobody is there to read.
@@ -232,7 +236,7 @@ void StreamState::let_go() {
 }
 
 void StreamState::reset(StreamEnd end, std::uint32_t code) {
-  if (id_ != 0) host_->stream_reset(id_, end, code);
+  if (carrier_) carrier_->reset(end, code);
 }
 
 }  // namespace peer_relay

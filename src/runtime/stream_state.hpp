@@ -15,6 +15,20 @@ namespace peer_relay {
 
 class Host;
 
+/// What carries an open stream: the engine's streams, or a peer of npm peer-exchange.
+class StreamCarrier {
+ public:
+  virtual ~StreamCarrier() = default;
+
+  /// Without room StreamState::writable follows.
+  virtual bool has_room() = 0;
+  virtual void write(Bytes bytes) = 0;
+  virtual void finish() = 0;
+  virtual void reset(StreamEnd end, std::uint32_t code) = 0;
+  /// So many bytes of StreamState::arrived are done with.
+  virtual void consumed(std::size_t bytes) = 0;
+};
+
 class StreamState : public std::enable_shared_from_this<StreamState> {
  public:
   StreamState(std::shared_ptr<Host> host, NodeId peer, std::string label, bool is_ours);
@@ -22,22 +36,20 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   /// Lets go of it when the last copy is gone.
   static Stream handle_of(const std::shared_ptr<StreamState>& state);
 
-  /// 0 until it is open, and once it has ended.
-  StreamId id() const { return id_; }
   const NodeId& peer() const { return peer_; }
   const std::string& label() const { return label_; }
   bool is_ours() const { return is_ours_; }
   Host& host() const { return *host_; }
   std::shared_ptr<Host> shared_host() const { return host_; }
 
-  // ---- From the host ------------------------------------------------------------------------
+  // ---- From its carrier ---------------------------------------------------------------------
 
-  void opened(StreamId id);
+  void opened(std::unique_ptr<StreamCarrier> carrier);
   void accepted();
   void arrived(Bytes bytes);
   void finished();
   void writable() { write_on(); }
-  /// The last; the host forgets it.
+  /// The last; the carrier is gone with it.
   void closed(const StreamError& error);
 
   // ---- From the application -----------------------------------------------------------------
@@ -49,6 +61,7 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   void read(std::size_t bytes_max, std::function<void(const StreamRead&)> done);
   void finish();
   void reset(StreamEnd end, std::uint32_t code);
+  void expires_after(Duration duration);
   /// Nobody holds the stream any longer.
   void let_go();
 
@@ -67,7 +80,7 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   NodeId peer_;
   std::string label_;
   bool is_ours_;
-  StreamId id_ = 0;
+  std::unique_ptr<StreamCarrier> carrier_;  // null until it is open, and once it has ended
   StreamEvents events_;
 
   Ring<Bytes> unread_;  // bounded by the window that the engine grants

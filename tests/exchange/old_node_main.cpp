@@ -2,18 +2,19 @@
 //
 // A node of ours in a network of npm peer-exchange, for the tests: told what to do by lines of JSON
 // on standard input, telling what happens by lines of JSON on standard output. Ends with the input.
+// All of it by the public API.
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <map>
+#include <optional>
+#include <random>
 #include <string>
-#include <thread>
 
 #include <nlohmann/json.hpp>
 #include <openssl/evp.h>
 
-#include "base/random.hpp"
-#include "runtime/host.hpp"
+#include "peer_relay/exchange.hpp"
 
 namespace {
 
@@ -52,158 +53,157 @@ class Digest {
   std::uint64_t bytes_ = 0;
 };
 
+const char* name_of(ExchangeError::Kind kind) {
+  constexpr const char* names[] = {"not_connected", "already_accepting", "unknown_transport",
+                                   "wrong_network", "connect_failed",    "no_new_peer",
+                                   "listen_failed", "timed_out",         "closed"};
+  return names[static_cast<std::size_t>(kind)];
+}
+
 class OldNode {
  public:
   explicit OldNode(const Json& options) {
-    NodeOptions with;
-    with.network = options.value("network", "net-1");
-    with.host = "127.0.0.1";
-    with.port = 0;
-    with.tcp_port = 0;
-    with.old_exchange = true;
-    with.webrtc.enabled = options.value("webrtc", false);
-    with.webrtc.interfaces = {"127.0.0.1"};
-    if (!with.webrtc.enabled) with.webrtc.interfaces.clear();
-    NodeEvents events;
-    events.error = [](const Problem& problem) {
-      tell({{"event", "problem"},
-            {"kind", name_of(problem.kind)},
-            {"where", problem.where},
-            {"detail", problem.detail}});
-    };
-    auto host = Host::make(std::move(with), std::move(events));
-    if (!host) {
-      std::cerr << host.error().detail << "\n";
-      std::exit(1);
-    }
-    host_ = std::move(*host);
-    host_->set_exchange_ear(
-        {.up = [this](auto&& up) { hear(up); },
-         .bytes =
-             [this](auto&& bytes) {
-               Peer& peer = peers_[number(bytes.peer)];
-               peer.received.take(bytes.bytes);
-               if (peer.reads) host_->exchange_consumed(bytes.peer, bytes.bytes.size());
-             },
-         .writable = [this](ExchangePeerId id) { pour(id); },
-         .ended = [](ExchangePeerId id) { tell({{"event", "ended"}, {"peer", number(id)}}); },
-         .down =
-             [](auto&& down) {
-               tell({{"event", "down"},
-                     {"peer", number(down.peer)},
-                     {"reason", name_of(down.reason)}});
-             },
-         .failed =
-             [](auto&& failed) {
-               tell({{"event", "failed"},
-                     {"request", failed.request},
-                     {"why", name_of(failed.why)},
-                     {"dial_error", name_of(failed.dial_error)},
-                     {"network", failed.network},
-                     {"detail", failed.detail}});
-             }});
-    thread_ = std::thread{[this] { host_->run(); }};
-    tell({{"event", "ready"}, {"port", host_->port()}, {"tcp_port", host_->tcp_port()}});
+    ExchangeOptions with;
+    with.legacy = true;
+    with.node.webrtc.enabled = options.value("webrtc", false);
+    if (with.node.webrtc.enabled) with.node.webrtc.interfaces = {"127.0.0.1"};
+    exchange_.emplace(
+        options.value("network", "net-1"), std::move(with),
+        ExchangeEvents{
+            .peer = [this](const auto& peer) { came(peer, {}); },
+            .disconnect = [this](const auto& peer) { left(peer); },
+            .error =
+                [](const auto& error) { tell({{"event", "error"}, {"message", error.message}}); },
+        });
+    tell({{"event", "ready"}});
   }
-
-  ~OldNode() {
-    host_->call([this] { host_->release(); });
-    thread_.join();
-  }
+  ~OldNode() { exchange_.reset(); }  // before what its handlers use
+  OldNode(const OldNode&) = delete;
+  OldNode& operator=(const OldNode&) = delete;
 
   void obey(const Json& order) {
-    host_->call([this, order] { tell(answer(order)); });
+    exchange_->node()->post([this, order] { answer(order); });
   }
 
  private:
-  struct Peer {
+  struct Member {
+    ExchangePeer peer;
     Digest received;
     Digest sent;
     std::uint64_t left = 0;  // to pour
-    Random random{1};
-    bool reads = true;
+    std::mt19937_64 random{1};
+    StreamError end{};
   };
 
-  static std::uint64_t number(ExchangePeerId id) { return static_cast<std::uint64_t>(id); }
   static void tell(const Json& event) {
     const std::string line = event.dump() + "\n";
     std::fwrite(line.data(), 1, line.size(), stdout);
     std::fflush(stdout);
   }
 
-  void hear(const NotifyWish::ExchangePeerUp& up) {
+  // The callback of who asked comes before the event.
+  void came(const ExchangePeer& peer, std::optional<std::uint64_t> request) {
+    if (find(peer) != 0) return;
+    const std::uint64_t number = ++last_member_;
+    Member& member = members_[number];
+    member.peer = peer;
     Json event{{"event", "peer"},
-               {"peer", number(up.peer)},
-               {"transport", name_of(up.transport)},
-               {"remote", up.remote},
-               {"remote_host", up.remote_host},
-               {"incoming", !up.request.has_value()}};
-    if (up.request) event["request"] = *up.request;
-    peers_.try_emplace(number(up.peer));
+               {"peer", number},
+               {"transport", peer.transport()},
+               {"remote_host", peer.remote_address()},
+               {"legacy", peer.is_legacy()},
+               {"incoming", peer.is_incoming()}};
+    if (request) event["request"] = *request;
+    member.peer.stream().on({.data = [&member](BytesView bytes) { member.received.take(bytes); },
+                             .finished = [number] { tell({{"event", "ended"}, {"peer", number}}); },
+                             .closed = [&member](const StreamError& end) { member.end = end; }});
     tell(event);
   }
 
-  void pour(ExchangePeerId id) {
-    Peer& peer = peers_[number(id)];
-    while (peer.left > 0 && host_->exchange_has_room(id)) {
-      Bytes bytes(std::min<std::uint64_t>(peer.left, 1 + peer.random.below(100'000)));
-      for (std::size_t i = 0; i < bytes.size(); i += 8) {
-        const std::uint64_t word = peer.random.next();
-        for (std::size_t j = i; j < std::min(i + 8, bytes.size()); ++j) {
-          bytes[j] = static_cast<std::uint8_t>(word >> 8 * (j - i));
-        }
-      }
-      peer.sent.take(bytes);
-      peer.left -= bytes.size();
-      host_->exchange_write(id, std::move(bytes));
-    }
+  void left(const ExchangePeer& peer) {
+    const std::uint64_t number = find(peer);
+    tell({{"event", "down"},
+          {"peer", number},
+          {"reason", peer_relay::name_of(members_[number].end.end)}});
   }
 
-  Json answer(const Json& order) {
+  std::uint64_t find(const ExchangePeer& peer) const {
+    const auto at =
+        std::ranges::find_if(members_, [&](const auto& each) { return each.second.peer == peer; });
+    return at == members_.end() ? 0 : at->first;
+  }
+
+  void pour(Member& member) {
+    if (member.left == 0) return;
+    Bytes bytes(std::min<std::uint64_t>(member.left, 1 + member.random() % 100'000));
+    for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(member.random());
+    member.sent.take(bytes);
+    member.left -= bytes.size();
+    member.peer.stream().write(std::move(bytes), [this, &member](const StreamWritten& written) {
+      if (written) pour(member);
+    });
+  }
+
+  ExchangePeerCallback told_of(std::uint64_t request) {
+    return [this, request](const auto& peer) {
+      if (peer) return came(*peer, request);
+      tell({{"event", "failed"},
+            {"request", request},
+            {"why", name_of(peer.error().kind)},
+            {"message", peer.error().message}});
+    };
+  }
+
+  void answer(const Json& order) {
     const std::string what = order.at("do");
     Json out{{"tag", order.value("tag", 0)}};
-    const ExchangePeerId peer{order.value("peer", std::uint64_t{0})};
+    Member& member = members_[order.value("peer", std::uint64_t{0})];
     if (what == "connect") {
-      out["request"] =
-          host_->exchange_connect(Address::parse(order.at("url").get<std::string>()).value());
+      const auto address = Address::parse(order.at("url").get<std::string>()).value();
+      out["request"] = ++last_request_;
+      exchange_->connect(address.scheme == Scheme::tcp ? "tcp" : "websocket", address.host,
+                         {.port = address.port, .native = order.value("native", false)},
+                         told_of(last_request_));
     } else if (what == "get_new_peer") {
-      out["request"] =
-          host_->exchange_get_new_peer(order.contains("peer") ? std::optional{peer} : std::nullopt);
-    } else if (what == "accept" || what == "unaccept") {
-      const auto by = exchange_transport_of(order.at("transport").get<std::string>()).value();
-      const auto port = by == ExchangeTransport::tcp ? host_->tcp_port() : host_->port();
-      if (what == "accept") {
-        host_->exchange_accept(by, port);
+      out["request"] = ++last_request_;
+      if (order.contains("peer")) {
+        member.peer.get_new_peer(told_of(last_request_));
       } else {
-        host_->exchange_unaccept(by);
+        exchange_->get_new_peer(told_of(last_request_));
       }
+    } else if (what == "accept") {
+      return exchange_->accept(order.at("transport"), {.host = "127.0.0.1"},
+                               [out](const auto& port) mutable {
+                                 if (port) out["port"] = *port;
+                                 if (!port) out["error"] = port.error().message;
+                                 tell(out);
+                               });
+    } else if (what == "unaccept") {
+      exchange_->unaccept(order.at("transport"));
     } else if (what == "write") {
       const std::string text = order.at("text");
-      peers_[number(peer)].sent.take(as_bytes(text));
-      out["taken"] = host_->exchange_write(peer, Bytes(text.begin(), text.end()));
+      const Bytes bytes{text.begin(), text.end()};
+      member.sent.take(bytes);
+      member.peer.stream().write(bytes);
     } else if (what == "pour") {
-      peers_[number(peer)].left = order.at("bytes");
-      pour(peer);
+      member.left = order.at("bytes");
+      pour(member);
     } else if (what == "stop_reading") {
-      peers_[number(peer)].reads = false;
+      member.peer.stream().pause();
     } else if (what == "close") {
-      host_->exchange_close(peer);
+      member.peer.stream().finish();
     } else if (what == "look") {
-      out["received"] = peers_[number(peer)].received.so_far();
-      out["sent"] = peers_[number(peer)].sent.so_far();
-    } else if (what == "stats") {
-      const Stats stats = host_->stats();
-      for (std::size_t i = 0; i < static_cast<std::size_t>(DropReason::count_); ++i) {
-        out["dropped"][std::string{name_of(DropReason{static_cast<std::uint8_t>(i)})}] =
-            stats.dropped[i];
-      }
+      out["received"] = member.received.so_far();
+      out["sent"] = member.sent.so_far();
     }
-    return out;
+    tell(out);
   }
 
-  std::shared_ptr<Host> host_;
-  std::thread thread_;
-  std::map<std::uint64_t, Peer> peers_;
+  // On the node's thread.
+  std::map<std::uint64_t, Member> members_;  // 0: nobody
+  std::uint64_t last_member_ = 0;
+  std::uint64_t last_request_ = 0;
+  std::optional<Exchange> exchange_;
 };
 
 }  // namespace
