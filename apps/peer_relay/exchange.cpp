@@ -28,6 +28,10 @@ using namespace std::chrono_literals;
 /// One read of standard input is written to each peer; the next when all have taken it.
 constexpr std::size_t read_bytes = 64 << 10;
 
+/// Old ones cannot be made to wait while standard output stands still, so they are lost then: after
+/// what a pager or a slow disk takes its time for.
+constexpr std::size_t legacy_unread_bytes_max = 256 << 20;
+
 struct ExchangeArguments {
   std::string network = "peer-relay";
   std::optional<std::uint16_t> tcp, websocket;
@@ -289,6 +293,7 @@ Standard input goes to all peers, what they say to standard output. Ctrl-C ends 
   ExchangeOptions how;
   how.node.identity_file = options.identity;
   how.legacy = options.legacy;
+  how.node.limits.exchange_unread_bytes_max = legacy_unread_bytes_max;
   if (auto wrong = options.channels.complete(how.node.webrtc)) return command.usage_error(*wrong);
   Loop loop;
   return Crowd{loop, options, std::move(how)}.run();

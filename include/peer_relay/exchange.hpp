@@ -85,7 +85,7 @@ class ExchangePeer {
   const NodeId& id() const;  ///< the node's; all zeros with is_legacy()
   bool is_incoming() const;
   /// One of npm peer-exchange. Its stream has one end for both directions: finish() closes it when
-  /// what was written has left, and more than limits::exchange_unread_bytes_max unread
+  /// what was written has left, and more than Limits::exchange_unread_bytes_max unread
   /// end it with StreamEnd::limit: that wire has no way to make a writer wait.
   bool is_legacy() const;
   bool operator==(const ExchangePeer&) const = default;

@@ -151,11 +151,6 @@ inline constexpr std::size_t legacy_kin_links = 8;
 /// for applications that send large JSON. Old nodes take 100 MiB.
 inline constexpr std::size_t legacy_text_bytes_max = 512 << 10;
 
-/// Of one peer of npm peer-exchange: what came and the application has not done with. That wire has
-/// no credit to grant, and whoever stops reading it stops its commands, too; so beyond this the
-/// connection ends.
-inline constexpr std::size_t exchange_unread_bytes_max = 4 << 20;
-
 }  // namespace peer_relay::limits
 
 namespace peer_relay {
@@ -167,6 +162,10 @@ struct Limits {
   std::size_t leaves_max = 4096;    ///< peers that nobody can dial: clients; about 4 KiB each
   std::size_t sessions_max = 4096;  ///< sealed conversations kept: about 1 KiB each
   std::size_t stream_bytes_max = 256u << 20;  ///< promised to the writers of all streams together
+  /// Of one peer of npm peer-exchange: what came and the application has not done with. That wire
+  /// has no credit to grant, and whoever stops reading it stops its commands, too; so beyond this
+  /// the connection ends.
+  std::size_t exchange_unread_bytes_max = 4 << 20;
   std::uint64_t relay_bytes_per_second = 256u << 20;  ///< forwarded for one link
   std::uint64_t relay_frames_per_second = 2'000'000;  ///< forwarded for one link
   std::size_t half_open_max = 512;          ///< connections before their handshake, in total

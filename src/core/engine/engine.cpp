@@ -227,9 +227,11 @@ Engine::Rooms::Rooms(EngineOptions options, const Identity& identity, Crypto& po
   }
   if (options.old_exchange) {
     exchange = std::make_unique<OldExchange>(
-        random.split(), OldExchange::Options{.network = options.network,
-                                             .makes_channels = options.webrtc,
-                                             .handshake_timeout = options.handshake_timeout});
+        random.split(),
+        OldExchange::Options{.network = options.network,
+                             .makes_channels = options.webrtc,
+                             .handshake_timeout = options.handshake_timeout,
+                             .unread_bytes_max = options.limits.exchange_unread_bytes_max});
   }
   if (!options.legacy) return;
   legacy = std::make_unique<Legacy>(

@@ -209,7 +209,7 @@ class Engine {
   /// at once.
   void exchange_close(ExchangePeerId peer, TimePoint now);
   /// So many bytes of NotifyWish::ExchangeBytes are done with. That wire has no credit, so a peer
-  /// of which more than limits::exchange_unread_bytes_max wait for us is lost
+  /// of which more than Limits::exchange_unread_bytes_max wait for us is lost
   /// (CloseReason::unread).
   void exchange_consumed(ExchangePeerId peer, std::size_t bytes, TimePoint now);
   /// Lets nodes in by this transport, and has peers tell others so. `port` is where the host

@@ -45,7 +45,7 @@ class OldExchange {
     std::string network;
     bool makes_channels = false;  ///< WebRTC data channels
     Duration handshake_timeout = limits::handshake_timeout;
-    std::size_t unread_bytes_max = limits::exchange_unread_bytes_max;
+    std::size_t unread_bytes_max = Limits{}.exchange_unread_bytes_max;
   };
 
   OldExchange(Random random, Options options);

@@ -516,7 +516,7 @@ TEST_F(Exchange, EndsAConnectionWhoseBytesNobodyReads) {
     room.consumed(from, 1 << 20);
   }
   EXPECT_FALSE(other.closed) << "what is done with does not count";
-  frame(other, FrameType::opener_data, 1, std::string(limits::exchange_unread_bytes_max, 'x'));
+  frame(other, FrameType::opener_data, 1, std::string(Limits{}.exchange_unread_bytes_max, 'x'));
   EXPECT_FALSE(other.closed);
   frame(other, FrameType::opener_data, 1, "x");
   EXPECT_EQ(other.closed, CloseReason::unread);
