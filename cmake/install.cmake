@@ -12,6 +12,10 @@ install(DIRECTORY include/peer_relay DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN *.hpp)
 install(EXPORT peer_relay NAMESPACE peer_relay:: FILE peer_relayTargets.cmake
         DESTINATION ${package_dir})
+# In a file of its own, which names Boost: it is read only for who asks for this component.
+install(TARGETS peer_relay_asio EXPORT peer_relay_asio)
+install(EXPORT peer_relay_asio NAMESPACE peer_relay:: FILE peer_relayAsioTargets.cmake
+        DESTINATION ${package_dir})
 configure_package_config_file(cmake/peer_relayConfig.cmake.in peer_relayConfig.cmake
                               INSTALL_DESTINATION ${package_dir} NO_SET_AND_CHECK_MACRO)
 # Before 1.0 a minor version may change the interface.

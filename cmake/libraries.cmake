@@ -130,4 +130,10 @@ if(core_objects)
   if(PEER_RELAY_HAS_WEBRTC)
     target_link_libraries(peer_relay PRIVATE PkgConfig::nice PkgConfig::usrsctp)
   endif()
+
+  # For applications that include peer_relay/asio.hpp, the one header that shows Boost.
+  add_library(peer_relay_asio INTERFACE)
+  add_library(peer_relay::asio ALIAS peer_relay_asio)
+  set_target_properties(peer_relay_asio PROPERTIES EXPORT_NAME asio)
+  target_link_libraries(peer_relay_asio INTERFACE peer_relay Boost::headers Threads::Threads)
 endif()

@@ -79,7 +79,7 @@ CORE_FORBIDDEN_CODE = [
 # Who alone may see which third party.
 THIRD_PARTY = [
     (re.compile(r"^boost/"), ("src/transport", "src/runtime"),
-     "Boost appears only in transport/ and runtime/",
+     "Boost appears only in transport/ and runtime/, and in peer_relay/asio.hpp",
      "A file that sees Beast takes three times as long to compile, and core must run where there is none."),
     (re.compile(r"^openssl/"), ("src/transport", "src/runtime"),
      "OpenSSL appears only in transport/ and runtime/",
@@ -102,6 +102,7 @@ THIRD_PARTY = [
 ]
 
 WORDS = "include/peer_relay"
+ASIO_HEADER = "include/peer_relay/asio.hpp"  # for applications on Asio, which see Boost anyway
 WHO_LOOKS_INTO_TABLE = ("src/core/route", "src/core/membership")
 
 # What a host may see of this tree. `base` is on every list: its tools never heard of a peer.
@@ -214,6 +215,9 @@ def check_own_include(file, room, target, plan):
         if not is_within(room, target_room) or not (file.endswith(".cpp") or file.endswith("_impl.hpp")):
             return ("an _impl.hpp is included only by .cpp and _impl.hpp files of its own room or of one inside it",
                     "It shows Boost; whoever includes it compiles as slowly as Beast does.")
+    if target == ASIO_HEADER:
+        return ("peer_relay/asio.hpp is for applications",
+                "It shows Boost; a package of the library does without, for all who do not include it themselves.")
     if family:
         return None
 
@@ -261,6 +265,8 @@ def check_foreign_include(file, room, include, in_core):
     if spelling in STANDARD_HEADERS:
         if in_core and spelling in CORE_FORBIDDEN_HEADERS:
             return (f"core does not include <{spelling}>", CORE_FORBIDDEN_HEADERS[spelling])
+        return None
+    if file == ASIO_HEADER and spelling.startswith("boost/"):
         return None
     for pattern, places, rule, why in THIRD_PARTY:
         if not pattern.match(spelling):

@@ -104,6 +104,17 @@ class RoomsTest(unittest.TestCase):
         self.assert_broken("apps/peer_relay/main.cpp", boost, "Boost appears only")
         self.assert_broken("src/core/wire/a_impl.hpp", boost, "Boost appears only")
 
+    def test_asio_hpp_shows_boost_to_applications_alone(self):
+        header = "include/peer_relay/asio.hpp"
+        boost = "#include <boost/asio/post.hpp>\n"
+        self.assert_fine(header, boost)
+        self.assert_broken("include/peer_relay/stream.hpp", boost, "Boost appears only")
+        self.assert_broken(header, "#include <fmt/core.h>\n", "only at the top")
+        include = '#include "peer_relay/asio.hpp"\n'
+        self.assert_fine("tests/a_test.cpp", include)
+        for file in ("include/peer_relay/node.hpp", "src/runtime/a.cpp", "apps/peer_relay/a.cpp"):
+            self.assert_broken(file, include, "is for applications", **{header: ""})
+
     def test_libraries_of_data_channels_stay_in_their_room(self):
         for include in ("#include <nice/agent.h>\n", "#include <glib.h>\n", "#include <usrsctp.h>\n"):
             self.assert_fine("src/transport/webrtc/a.cpp", include)
