@@ -142,6 +142,21 @@ TEST_P(StreamApi, TellsWhatComesIfAskedTo) {
   in.reset();
 }
 
+TEST_P(StreamApi, TellsWhoListensLaterThatItWasAccepted) {
+  Stream out = a_->open_stream(b_->id());
+  Stream in = incoming();
+  in.write(pattern(1));
+  ASSERT_TRUE(read(out));  // so it must have been accepted
+  int accepted = 0;
+  const StreamEvents events{.accepted = [&] { board_.change([&] { ++accepted; }); }};
+  out.on(events);
+  ASSERT_TRUE(board_.until([&] { return accepted == 1; }));
+  out.on(events);
+  in.write(pattern(1));
+  ASSERT_TRUE(read(out));
+  EXPECT_EQ(accepted, 1);
+}
+
 TEST_P(StreamApi, AWriterWaitsForItsReader) {
   Stream out = a_->open_stream(b_->id());
   ASSERT_TRUE(write(out, pattern(1000)));

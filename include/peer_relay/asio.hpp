@@ -46,7 +46,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -327,10 +326,6 @@ class StreamOperations : public std::enable_shared_from_this<StreamOperations> {
   void open(OperationNumber number, std::unique_ptr<Operation> operation, Node& node,
             const NodeId& to, StreamOptions options) {
     if (stream()) return operation->complete(boost::asio::error::already_open, 0);
-    // What the other node answers must not come before we listen for it: the node's thread waits
-    // for these few lines.
-    std::promise<void> listens;
-    node.post([listening = listens.get_future().share()] { listening.wait(); });
     Stream stream = node.open_stream(to, std::move(options));
     {
       const std::lock_guard lock{mutex_};
@@ -342,7 +337,6 @@ class StreamOperations : public std::enable_shared_from_this<StreamOperations> {
                                       [self = weak_from_this(), number](const StreamError& why) {
                                         tell(self, number, why);
                                       })});
-    listens.set_value();
   }
 
   void read(OperationNumber number, std::unique_ptr<Operation> operation, std::size_t bytes_max) {

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,7 @@
 #include "peer_relay/node.hpp"
 #include "peer_relay/node_id.hpp"
 #include "peer_relay/stream.hpp"
+#include "peer_relay/user_transport.hpp"
 
 namespace peer_relay {
 
@@ -34,7 +36,8 @@ struct ExchangeError {
   enum class Kind : std::uint8_t {
     not_connected,      ///< to any peers, so there is nobody to ask
     already_accepting,  ///< on that transport
-    unknown_transport,  ///< none of "websocket", "tcp" and "webrtc", or not in this build
+    unknown_transport,  ///< none of "websocket", "tcp", "webrtc" and one's own, or not in this
+                        ///< build
     wrong_network,      ///< who answered belongs to another
     connect_failed,     ///< nobody answered, or it was nobody of ours
     no_new_peer,        ///< the peer that was asked has none to offer
@@ -44,16 +47,6 @@ struct ExchangeError {
   };
   Kind kind{};
   std::string message;  ///< one sentence, without a full stop
-};
-
-/// Of connect and accept.
-struct TransportOptions {
-  std::uint16_t port = 0;   ///< accept: 0 picks one
-  std::string host = "::";  ///< accept: the address to bind
-  bool secure = false;      ///< connect by "websocket": wss://
-  /// connect, with ExchangeOptions::legacy: dial by our own wire nevertheless. Nodes of npm
-  /// peer-exchange take no word of it, so who is there must be known before.
-  bool native = false;
 };
 
 struct ExchangeOptions {
@@ -66,6 +59,9 @@ struct ExchangeOptions {
   /// our own, dials as they do, and is asked and asks as they are. What we accept with
   /// NodeOptions::tls they are not told of: they have no wss://.
   bool legacy = false;
+  /// Transports of one's own, by names that are none of ours and hold no ':'. Over them only our
+  /// own wire is spoken.
+  std::map<std::string, std::shared_ptr<UserTransport>> transports = {};
 };
 
 class ExchangePeer;
@@ -78,9 +74,10 @@ class ExchangePeer {
 
   /// The duplex stream. Ends with the peer.
   Stream& stream();
-  /// By what its node is linked: "websocket", "tcp", "webrtc"; or "relay", without a link.
+  /// By what its node is linked: "websocket", "tcp", "webrtc", one's own; or "relay", without a
+  /// link.
   const std::string& transport() const;
-  /// Its IP address, as far as we know it.
+  /// Its IP address, as far as we know it, or what a transport of one's own has in its place.
   const std::string& remote_address() const;
   const NodeId& id() const;  ///< the node's; all zeros with is_legacy()
   bool is_incoming() const;
@@ -130,11 +127,11 @@ class Exchange {
   NodeId node_id() const;
   std::vector<Peer> peers() const;
 
-  /// "websocket" or "tcp".
+  /// "websocket", "tcp" or one's own.
   void connect(const std::string& transport, const std::string& host, TransportOptions options,
                PeerCallback done = {});
-  /// Lets peers in by "websocket" or "tcp"; or lets others name us to those who would reach us by
-  /// "webrtc". The callback has the port.
+  /// Lets peers in by "websocket", "tcp" or one's own; or lets others name us to those who would
+  /// reach us by "webrtc". The callback has the port.
   void accept(const std::string& transport, TransportOptions options = {},
               AcceptCallback done = {});
   void unaccept(const std::string& transport);

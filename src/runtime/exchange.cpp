@@ -31,11 +31,13 @@ constexpr std::string_view talk_label = "exchange-talk/";
 constexpr std::size_t line_bytes_max = 4096;
 /// Of ours that wait for one peer's answer: as many as nobody needs.
 constexpr std::size_t questions_max = 64;
+/// Each costs a look at all peers; we know three, and applications add a few.
+constexpr std::size_t transports_asked_max = 16;
 
-constexpr std::array transports{"websocket", "tcp", "webrtc"};
+constexpr std::array own_transports{"websocket", "tcp", "webrtc"};
 
-bool is_transport(const std::string& name) {
-  return std::ranges::find(transports, name) != transports.end();
+bool is_own(const std::string& name) {
+  return std::ranges::find(own_transports, name) != own_transports.end();
 }
 
 std::unexpected<ExchangeError> error(Kind kind, std::string message) {
@@ -69,14 +71,6 @@ Json parsed(std::string_view line) {
 std::string text_in(const Json& object, const char* name) {
   const auto at = object.find(name);
   return at != object.end() && at->is_string() ? at->get<std::string>() : std::string{};
-}
-
-std::string transport_of(const std::string& address) {
-  if (address.empty()) return "relay";
-  for (const char* each : {"tcp", "webrtc"}) {
-    if (address.starts_with(std::string{each} + ':')) return each;
-  }
-  return "websocket";
 }
 
 /// Of "tcp://[::1]:8000/", "webrtc:192.0.2.1:5", "192.0.2.1:5".
@@ -149,6 +143,16 @@ struct Exchange::State : std::enable_shared_from_this<Exchange::State> {
 
   void connect(const std::string& transport, const std::string& host, const TransportOptions& how,
                PeerCallback done);
+  bool is_transport(const std::string& name) const {
+    return is_own(name) || options.transports.contains(name);
+  }
+  void place(Peer::Body& peer, const std::string& address) const;
+  void connect_by(const std::string& transport, const std::string& host,
+                  const TransportOptions& how, std::optional<NodeId> expected, PeerCallback done);
+  void linked_to(const std::string& where, std::optional<NodeId> expected,
+                 const Result<peer_relay::Peer>& linked, const PeerCallback& done);
+  std::expected<std::uint16_t, std::string> let_in_by(const std::string& transport,
+                                                      const TransportOptions& how);
   void link_to(const std::string& url, std::optional<NodeId> expected, PeerCallback done);
   void accept(const std::string& transport, const TransportOptions& how, AcceptCallback done);
   void unaccept(const std::string& transport);
@@ -329,6 +333,7 @@ void Exchange::State::connect(const std::string& transport, const std::string& h
     return tell(done, error(Kind::unknown_transport,
                             fmt::format("no transport '{}': websocket, tcp or webrtc", transport)));
   }
+  if (!is_own(transport)) return connect_by(transport, host, how, std::nullopt, std::move(done));
   const std::string url = url_of(transport, host, how.port, how.secure);
   if (!old_peers || how.native) return link_to(url, std::nullopt, std::move(done));
   const auto address = Address::parse(url);
@@ -338,20 +343,75 @@ void Exchange::State::connect(const std::string& transport, const std::string& h
 
 void Exchange::State::link_to(const std::string& url, std::optional<NodeId> expected,
                               PeerCallback done) {
-  node->connect(url, [self = weak_from_this(), url, expected,
-                      done](const Result<peer_relay::Peer>& linked) {
-    const auto state = self.lock();
-    if (state == nullptr) return;
-    if (linked && (!expected || linked->id == *expected)) return state->open(linked->id, done);
-    const auto other = state->foreign.extract(url);
-    if (other) {
-      return tell(done, error(Kind::wrong_network,
-                              fmt::format("{} belongs to the network '{}', not to '{}'", url,
-                                          other.mapped(), state->network)));
-    }
-    if (linked) return tell(done, error(Kind::connect_failed, url + " is another node by now"));
-    tell(done, error(Kind::connect_failed, fmt::format("{}: {}", url, describe(linked.error()))));
+  node->connect(
+      url, [self = weak_from_this(), url, expected, done](const Result<peer_relay::Peer>& linked) {
+        if (const auto state = self.lock()) state->linked_to(url, expected, linked, done);
+      });
+}
+
+void Exchange::State::linked_to(const std::string& where, std::optional<NodeId> expected,
+                                const Result<peer_relay::Peer>& linked, const PeerCallback& done) {
+  if (linked && (!expected || linked->id == *expected)) return open(linked->id, done);
+  const auto other = foreign.extract(where);
+  if (other) {
+    return tell(
+        done, error(Kind::wrong_network, fmt::format("{} belongs to the network '{}', not to '{}'",
+                                                     where, other.mapped(), network)));
+  }
+  if (linked) return tell(done, error(Kind::connect_failed, where + " is another node by now"));
+  tell(done, error(Kind::connect_failed, fmt::format("{}: {}", where, describe(linked.error()))));
+}
+
+// By a transport of the application's own. Whichever comes first of its answer and the time-out
+// takes the callback.
+void Exchange::State::connect_by(const std::string& transport, const std::string& host,
+                                 const TransportOptions& how, std::optional<NodeId> expected,
+                                 PeerCallback done) {
+  const std::string where = fmt::format("{}:{}", transport, host);
+  const auto waits = std::make_shared<std::optional<PeerCallback>>(std::move(done));
+  const std::weak_ptr<State> self = weak_from_this();
+  node->after(options.node.dial_timeout, [waits, where] {
+    if (!*waits) return;
+    tell(*std::exchange(*waits, std::nullopt),
+         error(Kind::connect_failed, where + ": no answer in time"));
   });
+  const auto arrived = [self, waits, where, expected](UserTransport::Connected& connected) {
+    const auto state = self.lock();
+    if (state == nullptr || !*waits) return;
+    const PeerCallback then = *std::exchange(*waits, std::nullopt);
+    if (!connected) {
+      return tell(then,
+                  error(Kind::connect_failed, fmt::format("{}: {}", where, connected.error())));
+    }
+    state->node->impl_->host->adopt(std::move(*connected), where,
+                                    [self, where, expected, then](const auto& linked) {
+                                      if (const auto on = self.lock()) {
+                                        on->linked_to(where, expected, linked, then);
+                                      }
+                                    });
+  };
+  options.transports.at(transport)->connect(
+      host, how, [self, arrived](UserTransport::Connected connected) {
+        const auto state = self.lock();
+        if (state == nullptr) return;
+        const auto held = std::make_shared<UserTransport::Connected>(std::move(connected));
+        state->on_thread([arrived, held](State&) { arrived(*held); });
+      });
+}
+
+std::expected<std::uint16_t, std::string> Exchange::State::let_in_by(const std::string& transport,
+                                                                     const TransportOptions& how) {
+  return options.transports.at(transport)->accept(
+      how, [self = weak_from_this(), transport](std::unique_ptr<UserConnection> connection) {
+        const auto state = self.lock();
+        if (state == nullptr) return;
+        const auto held = std::make_shared<std::unique_ptr<UserConnection>>(std::move(connection));
+        state->on_thread([transport, held](State& on) {
+          if (!on.accepts.contains(transport)) return;
+          std::string from = fmt::format("{}:{}", transport, (*held)->remote_address());
+          on.node->impl_->host->adopt(std::move(*held), std::move(from), {});
+        });
+      });
 }
 
 void Exchange::State::accept(const std::string& transport, const TransportOptions& how,
@@ -373,7 +433,11 @@ void Exchange::State::accept(const std::string& transport, const TransportOption
         error(Kind::already_accepting, fmt::format("already accepting by '{}'", transport)));
   }
   std::uint16_t port = 0;
-  if (transport != "webrtc") {
+  if (!is_own(transport)) {
+    const auto bound = let_in_by(transport, how);
+    if (!bound) return answer(error(Kind::listen_failed, bound.error()));
+    port = *bound;
+  } else if (transport != "webrtc") {
     const bool is_tls = options.node.tls.has_value();
     const Scheme scheme = transport == "tcp" ? Scheme::tcp : is_tls ? Scheme::wss : Scheme::ws;
     const auto bound = node->listen(scheme, how.host, how.port);
@@ -381,9 +445,8 @@ void Exchange::State::accept(const std::string& transport, const TransportOption
     port = *bound;
   }
   accepts[transport] = port;
-  if (old_peers && (transport != "websocket" || !options.node.tls)) {
-    old_peers->accept(*exchange_transport_of(transport), port);
-  }
+  const bool is_for_old = is_own(transport) && (transport != "websocket" || !options.node.tls);
+  if (old_peers && is_for_old) old_peers->accept(*exchange_transport_of(transport), port);
   for (const auto& [key, body] : bodies) say(*body, {{"accepts", own_accepts()}});
   answer(port);
 }
@@ -392,7 +455,8 @@ void Exchange::State::unaccept(const std::string& transport) {
   if (!node || accepts.erase(transport) == 0) return;
   if (transport == "tcp") node->stop_listening(Scheme::tcp);
   if (transport == "websocket") node->stop_listening(Scheme::ws);
-  if (old_peers) old_peers->unaccept(*exchange_transport_of(transport));
+  if (!is_own(transport)) options.transports.at(transport)->unaccept();
+  if (old_peers && is_own(transport)) old_peers->unaccept(*exchange_transport_of(transport));
   for (const auto& [key, body] : bodies) say(*body, {{"accepts", own_accepts()}});
 }
 
@@ -424,6 +488,7 @@ void Exchange::State::ask(const std::shared_ptr<Peer::Body>& peer, PeerCallback 
   peer->asked[question] = std::move(done);
   Json can = {"websocket", "tcp"};
   if (has_webrtc() && options.node.webrtc.enabled) can.push_back("webrtc");
+  for (const auto& [name, transport] : options.transports) can.push_back(name);
   say(*peer, {{"ask", question}, {"transports", can}});
   node->after(options.timeout, [self = weak_from_this(), peer, question] {
     const auto late = peer->asked.extract(question);
@@ -567,11 +632,22 @@ void Exchange::State::handle(const std::shared_ptr<Peer::Body>& peer, const Json
 void Exchange::State::ready(const std::shared_ptr<Peer::Body>& peer) {
   if (peer->is_ready) return;
   for (const peer_relay::Peer& link : node->peers()) {
-    if (link.id != peer->id) continue;
-    peer->transport = transport_of(link.address);
-    peer->remote_address = host_of(link.address);
+    if (link.id == peer->id) place(*peer, link.address);
   }
   come_up(peer);
+}
+
+/// Where it is, by its link's address.
+void Exchange::State::place(Peer::Body& peer, const std::string& address) const {
+  const auto is_by = [&](const std::string& name) { return address.starts_with(name + ':'); };
+  for (const auto& [name, transport] : options.transports) {
+    if (!is_by(name)) continue;
+    peer.transport = name;
+    peer.remote_address = address.substr(name.size() + 1);
+    return;
+  }
+  peer.transport = is_by("tcp") ? "tcp" : is_by("webrtc") ? "webrtc" : "websocket";
+  peer.remote_address = host_of(address);
 }
 
 void Exchange::State::come_up(const std::shared_ptr<Peer::Body>& peer) {
@@ -588,18 +664,21 @@ void Exchange::State::come_up(const std::shared_ptr<Peer::Body>& peer) {
 // As the old network does it: a transport first, then one of those who accept by it.
 void Exchange::State::answer(const std::shared_ptr<Peer::Body>& asker, const Json& question) {
   Json nobody = {{"answer", question["ask"]}};
+  const auto can = question.find("transports");
+  if (can == question.end() || !can->is_array() || can->size() > transports_asked_max) {
+    return say(*asker, nobody);
+  }
   std::vector<std::pair<std::string, std::vector<std::shared_ptr<Peer::Body>>>> choices;
-  for (const char* transport : transports) {
-    const auto can = question.find("transports");
-    if (can == question.end() || !can->is_array() ||
-        std::ranges::find(*can, Json(transport)) == can->end()) {
-      continue;
-    }
+  for (const Json& each : *can) {
+    if (!each.is_string()) continue;
+    const std::string transport = each;
     std::vector<std::shared_ptr<Peer::Body>> those;
     for (const auto& [key, body] : bodies) {
-      const bool would_do =
-          body->is_ready && body->id != asker->id && body->accepts.contains(transport) &&
-          (std::string_view{transport} == "webrtc" || !body->remote_address.empty());
+      // What one transport calls an address means nothing to another.
+      const bool has_address = transport == "webrtc" || body->transport == transport ||
+                               (is_own(transport) && is_own(body->transport));
+      const bool would_do = body->is_ready && body->id != asker->id && has_address &&
+                            body->accepts.contains(transport);
       if (would_do) those.push_back(body);
     }
     if (!those.empty()) choices.emplace_back(transport, std::move(those));
@@ -645,9 +724,12 @@ void Exchange::State::named(const std::shared_ptr<Peer::Body>& by, const Json& a
   const bool has_port = port != answer.end() && port->is_number_unsigned() &&
                         port->template get<std::uint64_t>() <= 65'535;
   if (!has_port) return tell(done, error(Kind::no_new_peer, "the answer names no port"));
-  const std::string url =
-      url_of(transport, text_in(answer, "host"), port->template get<std::uint16_t>(), false);
-  link_to(url, id, done);
+  const std::string host = text_in(answer, "host");
+  const auto number_there = port->template get<std::uint16_t>();
+  if (!is_own(transport)) {
+    return connect_by(transport, host, {.port = number_there}, id, done);
+  }
+  link_to(url_of(transport, host, number_there, false), id, done);
 }
 
 void Exchange::State::end(const std::shared_ptr<Peer::Body>& peer, const StreamError& why) {

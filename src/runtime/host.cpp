@@ -26,6 +26,7 @@
 #include "runtime/options.hpp"
 #include "runtime/state_dir.hpp"
 #include "runtime/stream_state.hpp"
+#include "runtime/user_link.hpp"
 #include "sodium/key_file.hpp"
 #include "transport/tcp/tcp_transport.hpp"
 #include "transport/websocket/websocket_transport.hpp"
@@ -69,6 +70,8 @@ class AsioHost final : public Host, private LinkSink, private NegotiationSink {
   Result<std::uint16_t, StartError> listen(Scheme scheme, const std::string& host,
                                            std::uint16_t port) override;
   void stop_listening(Scheme scheme) override;
+  void adopt(std::unique_ptr<UserConnection> connection, std::string remote,
+             ConnectCallback done) override;
   void disconnect(const NodeId& peer) override;
   void trace(const NodeId& to, TraceCallback hop) override;
   std::vector<Peer> peers() const override;
@@ -452,6 +455,25 @@ void AsioHost::connect(const Address& address, ConnectCallback done) {
   }
   if (done) address_connects_.emplace(address.to_string(), std::move(done));
   engine_->connect(address, now());
+}
+
+void AsioHost::adopt(std::unique_ptr<UserConnection> connection, std::string remote,
+                     ConnectCallback done) {
+  if (phase_ != Phase::running) {
+    if (done) done(std::unexpected(Error::closed));
+    return;
+  }
+  is_asked_meanwhile_ = true;
+  const LinkId id = next_link_id();
+  LinkSink& sink = *this;
+  links_.emplace(
+      id, std::make_unique<UserLink>(std::move(connection), remote, id, sink, weak_from_this()));
+  // Its host is not asked about: what a stranger's transport calls an address may be anything.
+  LinkOrigin origin{.dial = {}, .remote = remote, .remote_host = {}, .channel_binding = {}};
+  if (!done) return engine_->link_opened(id, std::move(origin), now());
+  const std::string name = fmt::format("{}#{}", remote, static_cast<std::uint64_t>(id));
+  address_connects_.emplace(name, std::move(done));
+  engine_->link_adopted(id, std::move(origin), name, now());
 }
 
 Result<std::uint16_t, StartError> AsioHost::listen(Scheme scheme, const std::string& host,

@@ -14,6 +14,7 @@
 
 #include "core/engine/engine.hpp"
 #include "peer_relay/node.hpp"
+#include "peer_relay/user_transport.hpp"
 #include "runtime/mailbox.hpp"
 
 namespace peer_relay {
@@ -69,6 +70,10 @@ class Host : public std::enable_shared_from_this<Host> {
   virtual Result<std::uint16_t, StartError> listen(Scheme scheme, const std::string& host,
                                                    std::uint16_t port) = 0;
   virtual void stop_listening(Scheme scheme) = 0;
+  /// A link over a connection of the application's own; `remote` is for people. With `done` we have
+  /// made it, and it comes once, as with an address.
+  virtual void adopt(std::unique_ptr<UserConnection> connection, std::string remote,
+                     ConnectCallback done) = 0;
   virtual void disconnect(const NodeId& peer) = 0;
   virtual void trace(const NodeId& to, TraceCallback hop) = 0;
   virtual std::vector<Peer> peers() const = 0;

@@ -93,7 +93,15 @@ void StreamState::opened(std::unique_ptr<StreamCarrier> carrier) {
 }
 
 void StreamState::accepted() {
-  if (events_.accepted) events_.accepted();
+  is_accepted_ = true;
+  tell_accepted();
+}
+
+void StreamState::tell_accepted() {
+  if (!is_accepted_ || has_told_accepted_ || !events_.accepted) return;
+  has_told_accepted_ = true;
+  const auto handler = events_.accepted;  // it may put another in its place
+  handler();
 }
 
 void StreamState::arrived(Bytes bytes) {
@@ -116,6 +124,7 @@ void StreamState::closed(const StreamError& error) {
 
 void StreamState::on(StreamEvents events) {
   events_ = std::move(events);
+  tell_accepted();
   tell_read();
 }
 

@@ -73,6 +73,7 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   };
 
   void write_on();
+  void tell_accepted();
   void tell_read();
   void consumed(std::size_t bytes);
 
@@ -90,6 +91,8 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   Ring<Write> writes_;  // at most Stream::waiting_writes_max
   bool is_paused_ = false;
   bool is_telling_ = false;
+  bool is_accepted_ = false;
+  bool has_told_accepted_ = false;
   bool has_finished_ = false;  // we
   bool other_has_finished_ = false;
   bool has_told_finished_ = false;

@@ -317,6 +317,11 @@ void Engine::link_opened(LinkId link, LinkOrigin origin, TimePoint now) {
                  now, r.out);
 }
 
+void Engine::link_adopted(LinkId link, LinkOrigin origin, std::string name, TimePoint now) {
+  origin.dial = rooms_->membership.adopt(std::move(name));
+  link_opened(link, std::move(origin), now);
+}
+
 void Engine::link_received(LinkId link, MutableBytes message, TimePoint now) {
   Rooms& r = *rooms_;
   r.now = now;

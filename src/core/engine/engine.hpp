@@ -144,6 +144,9 @@ class Engine {
   /// Begins to join. Call it once, when the host listens.
   void start(TimePoint now);
   void link_opened(LinkId link, LinkOrigin origin, TimePoint now);
+  /// One that the application has made to somebody by means of its own, instead of
+  /// connect(address). NotifyWish::AddressDone follows exactly once, with `name` for an address.
+  void link_adopted(LinkId link, LinkOrigin origin, std::string name, TimePoint now);
   /// One message of the link; opened in place, not kept.
   void link_received(LinkId link, MutableBytes message, TimePoint now);
   /// The same of a text message, which is what old nodes send.

@@ -165,11 +165,15 @@ void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
 }
 
 // Who named an address learns why no link came of it.
+std::string Membership::where(const Dialing& dialing) {
+  return dialing.adopted.empty() ? dialing.address.to_string() : dialing.adopted;
+}
+
 void Membership::complain_of(const Dialing& dialing, std::string_view why, Outbox& out) {
   const bool is_bootstrap = dialing.purpose == Purpose::bootstrap;
   if (!is_bootstrap && dialing.purpose != Purpose::asked) return;
   out.notify(Problem{is_bootstrap ? Problem::Kind::bootstrap_failed : Problem::Kind::dial_failed,
-                     dialing.address.to_string(), std::string{why}});
+                     where(dialing), std::string{why}});
 }
 
 void Membership::dial_failed(DialId dial, DialError error, TimePoint now, Outbox& out) {
@@ -215,8 +219,8 @@ void Membership::dial_ended(DialId id, std::optional<NodeId> met, bool dialed_we
       return;
     case Purpose::asked: {
       const bool is_there = met && *met != self_.id && dialed_well;
-      return out.notify(NotifyWish::AddressDone{.address = ended.address.to_string(),
-                                                .id = is_there ? met : std::nullopt});
+      return out.notify(
+          NotifyWish::AddressDone{.address = where(ended), .id = is_there ? met : std::nullopt});
     }
     case Purpose::probe:
       if (const LinkedPeer* const asker = table_.find(ended.asker)) {
@@ -597,6 +601,12 @@ void Membership::connect(const NodeId& to, TimePoint now, Outbox& out) {
 void Membership::connect(const Address& address, TimePoint now, Outbox& out) {
   static_cast<void>(now);
   dial({.purpose = Purpose::asked, .address = address, .rest = {}}, out);
+}
+
+DialId Membership::adopt(std::string name) {
+  const DialId id{++last_dial_};
+  dials_.emplace(id, Dialing{.purpose = Purpose::asked, .address = {}, .adopted = std::move(name)});
+  return id;
 }
 
 void Membership::disconnect(const NodeId& peer, TimePoint now, Outbox& out) {

@@ -103,6 +103,9 @@ class Membership {
   void connect(const NodeId& to, TimePoint now, Outbox& out);
   /// NotifyWish::AddressDone follows exactly once.
   void connect(const Address& address, TimePoint now, Outbox& out);
+  /// For a link that the application has made without us, as if it had dialed `name`: the same
+  /// follows, with the name for an address.
+  DialId adopt(std::string name);
   /// From now on on these ports, in place of those before.
   void listens(std::vector<ListenPort> ports, bool on_loopback, TimePoint now, Outbox& out);
   void disconnect(const NodeId& peer, TimePoint now, Outbox& out);
@@ -143,6 +146,7 @@ class Membership {
   struct Dialing {
     Purpose purpose = Purpose::contact;
     Address address;
+    std::string adopted;        // in its place, with asked
     NodeId expected{};          // with contact and probe
     std::vector<Address> rest;  // of the same contact
     bool may_signal = false;    // if no address will do
@@ -204,6 +208,7 @@ class Membership {
   DialId dial(Dialing dialing, Outbox& out);
   void dial_next(Dialing dialing, Outbox& out);
   bool offers_channels() const;
+  static std::string where(const Dialing& dialing);
   static void complain_of(const Dialing& dialing, std::string_view why, Outbox& out);
   void dial_ended(DialId dial, std::optional<NodeId> met, bool dialed_well, TimePoint now,
                   Outbox& out);
