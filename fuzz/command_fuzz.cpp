@@ -3,6 +3,8 @@
 // Lines of JSON that nodes of npm peer-exchange say to each other: cut in pieces as the first byte
 // has it, they are the lines that one look finds; what is read is within its bounds, and what we
 // would say of it is read as the same.
+#include "core/exchange/command.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +15,6 @@
 
 #include "base/assert.hpp"
 #include "base/random.hpp"
-#include "core/exchange/command.hpp"
 
 namespace {
 
@@ -64,8 +65,7 @@ void check(const Hello& hello) {
 void check(const HelloAck&) { read_ours(helloack_line()); }
 void check(const Accept& accept) {
   if (!accept.transport) return;
-  const auto again =
-      std::get<Accept>(read_ours(accept_line(*accept.transport, accept.opts.port)));
+  const auto again = std::get<Accept>(read_ours(accept_line(*accept.transport, accept.opts.port)));
   PEER_RELAY_ASSERT(again.transport == accept.transport);
 }
 void check(const Unaccept& unaccept) {

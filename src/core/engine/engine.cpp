@@ -653,8 +653,8 @@ void Engine::Rooms::unreachable(const NodeId& where, const Unreachable& notice) 
     return;
   }
   if (!is_of_session(notice.kind) || auditor.unreachable(notice.tag, now)) return;
+  if (sessions.unreachable(notice.tag, notice.reason, where, now, out)) return;
   const bool plausible = membership.is_calm(now) && router.is_plausible_end(where, notice.target);
-  if (sessions.unreachable(notice.tag, notice.reason, where, plausible, now, out)) return;
   if (delivery.unreachable(notice.tag, notice.reason, where, plausible, now, out)) return;
   out.drop(DropReason::notice_unasked);
 }

@@ -68,7 +68,7 @@ class Repeat {
   UnreachableReason reason() const { return reason_; }
   const NodeId& where() const { return where_; }
 
-  std::uint8_t notices = 0;  ///< transmissions that found no way
+  std::uint8_t notices = 0;  ///< transmissions that found no way, and count
 
  private:
   EnvelopeKind kind_;

@@ -80,7 +80,8 @@ class Sessions {
   static constexpr Duration answerer_patience = std::chrono::seconds{10};
   /// Long enough for an answer to what was just sent, short against session_handshake_retry.
   static constexpr Duration confirm_after = std::chrono::milliseconds{100};
-  /// Different tries of one handshake that must find no way before the node is unreachable.
+  /// Careful tries of an opening that must find no way before the node is unreachable; and tries of
+  /// what finishes one that are made for notices, before its time to repeat.
   static constexpr int notices_max = 3;
   /// How long dead keys may lie about before they are wiped.
   static constexpr Duration sweep_every = std::chrono::seconds{30};
@@ -106,10 +107,9 @@ class Sessions {
   std::optional<Opened> handle(const Envelope& envelope, MutableBytes body, TimePoint now,
                                Outbox& out);
 
-  /// An envelope with this tag went no further. False if it was no handshake of ours. `plausible`:
-  /// `where` may well be a node at which the way to that target ends.
-  bool unreachable(std::uint32_t tag, UnreachableReason reason, const NodeId& where, bool plausible,
-                   TimePoint now, Outbox& out);
+  /// An envelope with this tag went no further. False if it was no handshake of ours.
+  bool unreachable(std::uint32_t tag, UnreachableReason reason, const NodeId& where, TimePoint now,
+                   Outbox& out);
 
   void wake(TimePoint now, Outbox& out);
   TimePoint next_wake() const;
@@ -208,8 +208,8 @@ class Sessions {
   void send_finish(const NodeId& to, std::uint32_t opener_index, Bytes body, std::uint32_t tag,
                    TimePoint now, Outbox& out);
   bool repeat_finish(const NodeId& to, std::uint32_t opener_index, TimePoint now, Outbox& out);
-  void opening_unreachable(Opening& opening, const NodeId& to, std::uint32_t tag, bool plausible,
-                           TimePoint now, Outbox& out);
+  void opening_unreachable(Opening& opening, const NodeId& to, std::uint32_t tag, TimePoint now,
+                           Outbox& out);
   void flush(std::vector<SealWish> waiting, TimePoint now, Outbox& out);
   void absorb_opening(const Envelope& envelope, TimePoint now, Outbox& out);
   void nudge(const Envelope& theirs, Opening& ours, TimePoint now, Outbox& out);

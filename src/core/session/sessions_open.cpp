@@ -349,7 +349,7 @@ void Sessions::attend_finish(const NodeId& id, TimePoint now, Outbox& out) {
 }
 
 bool Sessions::unreachable(std::uint32_t tag, UnreachableReason reason, const NodeId& where,
-                           bool plausible, TimePoint now, Outbox& out) {
+                           TimePoint now, Outbox& out) {
   const auto named = tags_.find(tag);
   if (named == tags_.end()) return false;
   const NodeId to = named->second;
@@ -362,7 +362,7 @@ bool Sessions::unreachable(std::uint32_t tag, UnreachableReason reason, const No
   const auto opening = openings_.find(to);
   if (opening != openings_.end() && opening->second.message.has_tag(tag)) {
     opening->second.message.turned_back(reason, where);
-    if (!passes) opening_unreachable(opening->second, to, tag, plausible, now, out);
+    if (!passes) opening_unreachable(opening->second, to, tag, now, out);
     return true;
   }
   const auto finish = finishes_.find(to);
@@ -376,25 +376,22 @@ bool Sessions::unreachable(std::uint32_t tag, UnreachableReason reason, const No
   return true;
 }
 
-/// A notice is a hint, and who stands closest to a node may be there to deny it: two careful ways
-/// must end too. For a node that nobody ever spoke of to us they are tried at once.
+/// A notice is a hint. Who stands closest to a node may be there to deny it, so careful ways must
+/// end too, the first of them tried at once; and who has just joined, or lost a neighbour, is found
+/// a moment later, so the other two are tried when it is time to repeat.
 void Sessions::opening_unreachable(Opening& opening, const NodeId& to, std::uint32_t tag,
-                                   bool plausible, TimePoint now, Outbox& out) {
+                                   TimePoint now, Outbox& out) {
   Repeat& message = opening.message;
-  if (++message.notices >= notices_max) {
-    return fail(to,
-                {.outcome = SendResult::Outcome::unreachable,
-                 .reason = message.reason(),
-                 .where = message.where()},
-                out);
+  if (!message.is_careful()) {
+    message.take_care();
+    return repeat(to, opening, now, out);
   }
-  const bool is_stranger = opening.pattern == SessionPattern::xx;
-  const bool is_likely =
-      plausible && is_stranger && message.reason() == UnreachableReason::dead_end;
-  if (is_likely && message.was_careful(tag)) return;  // the other one is on its way
-  message.take_care();
-  repeat(to, opening, now, out);
-  if (is_likely) repeat(to, opening, now, out);
+  if (!message.was_careful(tag) || ++message.notices < notices_max) return;
+  fail(to,
+       {.outcome = SendResult::Outcome::unreachable,
+        .reason = message.reason(),
+        .where = message.where()},
+       out);
 }
 
 void Sessions::fail(const NodeId& to, const ContentFailed& why, Outbox& out) {

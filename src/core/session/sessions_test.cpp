@@ -1046,10 +1046,10 @@ TEST(Sessions, SurvivesBrokenBytes) {
 // ---- Notices ------------------------------------------------------------------------------------
 
 struct Notices : ::testing::Test {
-  bool turn_back(UnreachableReason reason, bool plausible) {
-    const std::uint32_t tag = tap.flights.back().wish.tag;
-    const bool is_ours =
-        alice.sessions().unreachable(tag, reason, where, plausible, world.now, alice.out());
+  bool turn_back(UnreachableReason reason) { return turn_back(reason, tap.flights.size() - 1); }
+  bool turn_back(UnreachableReason reason, std::size_t flight) {
+    const std::uint32_t tag = tap.flights[flight].wish.tag;
+    const bool is_ours = alice.sessions().unreachable(tag, reason, where, world.now, alice.out());
     world.grant(alice);
     return is_ours;
   }
@@ -1069,42 +1069,54 @@ struct Notices : ::testing::Test {
   NodeId where = Random{5}.id();
 };
 
-TEST_F(Notices, OfTwoCarefulWaysEndItForANodeOfWhichNobodyEverSpoke) {
-  lose_all();
-  world.send(alice, bob.id(), "hello", 1);
-  world.send(alice, bob.id(), "hello again");
-  EXPECT_FALSE(tap.flights.back().wish.careful);
-  EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
-  ASSERT_THAT(tap.flights, SizeIs(3)) << "both at once";
-  EXPECT_TRUE(tap.flights[1].wish.careful);
-  EXPECT_TRUE(tap.flights[2].wish.careful);
-  EXPECT_NE(tap.flights[1].wish.attempt, tap.flights[2].wish.attempt) << "not the same way";
-  EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
-  EXPECT_THAT(alice.failed, IsEmpty()) << "the other one is on its way";
-  EXPECT_THAT(tap.flights, SizeIs(3));
-  alice.sessions().unreachable(tap.flights[1].wish.tag, UnreachableReason::dead_end, where, true,
-                               world.now, alice.out());
-  world.grant(alice);
-  ASSERT_THAT(alice.failed, SizeIs(1));
-  EXPECT_EQ(alice.failed[0].outcome, Outcome::unreachable);
-  EXPECT_EQ(alice.failed[0].reason, UnreachableReason::dead_end);
-  EXPECT_EQ(alice.failed[0].where, where);
-  EXPECT_EQ(alice.dropped(DropReason::expired), 1u);
-  EXPECT_THAT(tap.flights, SizeIs(3));
+TEST_F(Notices, OfThreeCarefulWaysEndIt) {
+  for (const auto& [is_known, reason] :
+       {std::pair{false, UnreachableReason::dead_end}, std::pair{true, UnreachableReason::dead_end},
+        std::pair{false, UnreachableReason::hops_spent}}) {
+    alice.contacts.clear();
+    alice.failed.clear();
+    lose_all();
+    if (is_known) SessionWorld::introduce(alice, bob);
+    const auto expired = alice.dropped(DropReason::expired);
+    world.send(alice, bob.id(), "hello", 1);
+    world.send(alice, bob.id(), "hello again");
+    EXPECT_FALSE(tap.flights.back().wish.careful);
+    EXPECT_TRUE(turn_back(reason));
+    ASSERT_THAT(tap.flights, SizeIs(2)) << "one at once";
+    EXPECT_TRUE(turn_back(reason));
+    EXPECT_FALSE(turn_back(reason)) << "each try has one notice";
+    EXPECT_THAT(tap.flights, SizeIs(2)) << "the others when it is time to repeat";
+    world.run_for(limits::session_handshake_retry - 1ms);
+    EXPECT_THAT(tap.flights, SizeIs(2));
+    world.run_for(2ms);
+    ASSERT_THAT(tap.flights, SizeIs(4));
+    for (int i = 1; i <= 3; ++i) {
+      EXPECT_TRUE(tap.flights[i].wish.careful);
+      EXPECT_EQ(tap.flights[i].wish.attempt, i) << "not the same way";
+    }
+    EXPECT_TRUE(turn_back(reason));
+    EXPECT_THAT(alice.failed, IsEmpty()) << "the other one is on its way";
+    EXPECT_TRUE(turn_back(reason, 2));
+    ASSERT_THAT(alice.failed, SizeIs(1));
+    EXPECT_EQ(alice.failed[0].outcome, Outcome::unreachable);
+    EXPECT_EQ(alice.failed[0].reason, reason);
+    EXPECT_EQ(alice.failed[0].where, where);
+    EXPECT_EQ(alice.dropped(DropReason::expired), expired + 1);
+    EXPECT_THAT(tap.flights, SizeIs(4));
+  }
 }
 
-// Two ways were tried at once before anybody answered: neither was careful.
-TEST_F(Notices, OfTwoCopiesAreNotTheLastWord) {
+// Three ways were tried before anybody answered: none was careful.
+TEST_F(Notices, OfCopiesAreNotTheLastWord) {
   lose_all();
   world.send(alice, bob.id(), "hello", 1);
   world.run_for(800ms);
   ASSERT_THAT(tap.flights, SizeIs(3));
-  const std::uint32_t second = tap.flights[1].wish.tag;
-  EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
-  ASSERT_THAT(tap.flights, SizeIs(5));
-  alice.sessions().unreachable(second, UnreachableReason::dead_end, where, true, world.now,
-                               alice.out());
-  world.grant(alice);
+  for (const std::size_t flight : {2, 0, 1}) {
+    EXPECT_TRUE(turn_back(UnreachableReason::dead_end, flight));
+    EXPECT_THAT(tap.flights, SizeIs(4)) << "one careful way, for the first of them";
+  }
+  EXPECT_TRUE(turn_back(UnreachableReason::dead_end));
   EXPECT_THAT(alice.failed, IsEmpty());
 }
 
@@ -1116,7 +1128,7 @@ TEST_F(Notices, MakeASessionCarefulThatWasOpenedSo) {
     return denied-- > 0 ? std::vector<Duration>{} : std::vector<Duration>{20ms};
   };
   world.send(alice, bob.id(), "hello", 1);
-  EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
+  EXPECT_TRUE(turn_back(UnreachableReason::dead_end));
   world.run_for(1s);
   world.send(alice, bob.id(), "hello again");
   world.run_for(1s);
@@ -1127,40 +1139,15 @@ TEST_F(Notices, MakeASessionCarefulThatWasOpenedSo) {
   }
 }
 
-TEST_F(Notices, MakeItTryThreePathsWhereTheyAreOnlyHints) {
-  for (const auto& [is_known, plausible, reason] :
-       {std::tuple{true, true, UnreachableReason::dead_end},
-        std::tuple{false, false, UnreachableReason::dead_end},
-        std::tuple{false, true, UnreachableReason::hops_spent}}) {
-    alice.contacts.clear();
-    alice.failed.clear();
-    lose_all();
-    if (is_known) SessionWorld::introduce(alice, bob);
-    world.send(alice, bob.id(), "hello", 1);
-    for (int i = 1; i <= 2; ++i) {
-      EXPECT_TRUE(turn_back(reason, plausible));
-      ASSERT_THAT(tap.flights, SizeIs(i + 1)) << "at once";
-      EXPECT_EQ(tap.flights.back().wish.attempt, i);
-      EXPECT_THAT(alice.failed, IsEmpty());
-    }
-    EXPECT_TRUE(turn_back(reason, plausible));
-    EXPECT_FALSE(turn_back(reason, plausible)) << "each try has one notice";
-    ASSERT_THAT(alice.failed, SizeIs(1));
-    EXPECT_EQ(alice.failed[0].reason, reason);
-    EXPECT_EQ(alice.failed[0].where, where);
-    EXPECT_THAT(tap.flights, SizeIs(3));
-  }
-}
-
 TEST_F(Notices, OfCongestionMakeItWait) {
   lose_all();
   world.send(alice, bob.id(), "hello", 1);
-  EXPECT_TRUE(turn_back(UnreachableReason::queue_full, true));
+  EXPECT_TRUE(turn_back(UnreachableReason::queue_full));
   EXPECT_THAT(tap.flights, SizeIs(1));
   world.run_for(1s);
   EXPECT_THAT(tap.flights, SizeIs(3));
   for (int i = 0; i < 3; ++i) {
-    turn_back(UnreachableReason::rate_limited, true);
+    turn_back(UnreachableReason::rate_limited);
     world.run_for(3s);
   }
   world.run_for(3s);
@@ -1171,8 +1158,8 @@ TEST_F(Notices, OfNothingThatItSentAreNotIts) {
   lose_all();
   world.send(alice, bob.id(), "hello", 1);
   const std::uint32_t tag = tap.flights.back().wish.tag;
-  EXPECT_FALSE(alice.sessions().unreachable(tag + 1, UnreachableReason::dead_end, where, true,
-                                            world.now, alice.out()));
+  EXPECT_FALSE(alice.sessions().unreachable(tag + 1, UnreachableReason::dead_end, where, world.now,
+                                            alice.out()));
   EXPECT_THAT(alice.failed, IsEmpty());
 }
 
@@ -1180,8 +1167,8 @@ TEST_F(Notices, OfAnAnsweredOpeningChangeNothing) {
   world.send(alice, bob.id(), "hello", 1);
   const std::uint32_t tag = tap.first(session_open).wish.tag;
   world.run_for(1s);
-  EXPECT_FALSE(alice.sessions().unreachable(tag, UnreachableReason::dead_end, where, true,
-                                            world.now, alice.out()));
+  EXPECT_FALSE(alice.sessions().unreachable(tag, UnreachableReason::dead_end, where, world.now,
+                                            alice.out()));
   EXPECT_THAT(bob.inbox, ElementsAre("hello"));
 }
 
@@ -1195,7 +1182,7 @@ TEST_F(Notices, OfALostFinishSendItAnotherWay) {
   world.send(alice, bob.id(), "hello", 1);
   world.run_for(2 * latency);
   ASSERT_EQ(tap.flights.back().wish.kind, session_finish);
-  EXPECT_TRUE(turn_back(UnreachableReason::dead_end, true));
+  EXPECT_TRUE(turn_back(UnreachableReason::dead_end));
   world.run_for(latency);
   EXPECT_THAT(bob.inbox, ElementsAre("hello"));
   EXPECT_EQ(tap.last(session_finish).wish.attempt, 1);
