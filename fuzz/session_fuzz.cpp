@@ -201,7 +201,7 @@ class World {
     const bool plausible = (in_.u8() & 1) != 0;
     const std::uint32_t tag = flights_[static_cast<std::size_t>(at)].tag;
     const NodeId where = Random{7}.id();
-    if (!node.sessions->unreachable(tag, reason, where, plausible, now_, node.out)) {
+    if (!node.sessions->unreachable(tag, reason, where, now_, node.out)) {
       node.delivery->unreachable(tag, reason, where, plausible, now_, node.out);
     }
     grant(node);
