@@ -200,7 +200,7 @@ TEST(Routing, EveryPairOfTwoHundredAndTransmissionsAreHops) {
   FAIL() << "there was no quiet moment";
 }
 
-TEST(Routing, AnUnknownIdIsAnsweredWithinTwoRoundTrips) {
+TEST(Routing, AnUnknownIdIsAnsweredSoon) {
   World world{seed_from_environment(11), CryptoFlavour::modelled};
   world.grow(60, 20s);
   Random random{11};
@@ -213,9 +213,9 @@ TEST(Routing, AnUnknownIdIsAnsweredWithinTwoRoundTrips) {
     const SendResult result = *world.result(from, message);
     EXPECT_EQ(result.outcome, SendResult::Outcome::unreachable);
     EXPECT_EQ(result.reason, UnreachableReason::dead_end);
-    // There and back, the best way and a careful one: no pair is farther apart than 50 ms, no way
-    // longer than a few hops.
-    EXPECT_LE(world.now() - asked, 2 * 2 * 50ms * 4);
+    // There and back, the best way and careful ones, the last of which wait for their time: no pair
+    // is farther apart than 50 ms, no way longer than a few hops.
+    EXPECT_LE(world.now() - asked, 2 * 2 * 50ms * 4 + limits::session_handshake_retry);
   }
 }
 

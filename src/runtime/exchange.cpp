@@ -140,6 +140,8 @@ struct Exchange::State : std::enable_shared_from_this<Exchange::State> {
   void start();
   template <class Call>
   void on_thread(Call call);
+  class Door;
+  Door door();
 
   void connect(const std::string& transport, const std::string& host, const TransportOptions& how,
                PeerCallback done);
@@ -209,8 +211,9 @@ Exchange& Exchange::operator=(Exchange&& other) noexcept {
 Exchange::~Exchange() {
   if (!state_) return;
   close();
-  // Says goodbye, and the last events are told, before the rest goes.
-  state_->node.reset();
+  // Says goodbye, and the last events are told, before the rest goes. The node itself goes with the
+  // state: its thread looks at it until it ends.
+  if (state_->node) state_->node->impl_->stop();
   state_->bodies.clear();
 }
 
@@ -316,11 +319,32 @@ void Exchange::State::start() {
 template <class Call>
 void Exchange::State::on_thread(Call call) {
   if (!node) return call(*this);  // each verb sees it, and says so
-  // Any call of a node that comes back on its thread would do.
   node->post([self = weak_from_this(), call = std::move(call)] {
     if (const auto state = self.lock()) call(*state);
   });
 }
+
+/// For threads of others: they never hold us, so that none of them is left with the last of us.
+class Exchange::State::Door {
+ public:
+  Door(std::weak_ptr<State> state, std::weak_ptr<Host> host)
+      : state_(std::move(state)), host_(std::move(host)) {}
+
+  template <class Call>
+  void operator()(Call call) const {
+    const auto host = host_.lock();
+    if (host == nullptr) return;
+    host->call([state = state_, call = std::move(call)] {
+      if (const auto inside = state.lock()) call(*inside);
+    });
+  }
+
+ private:
+  std::weak_ptr<State> state_;
+  std::weak_ptr<Host> host_;
+};
+
+Exchange::State::Door Exchange::State::door() { return {weak_from_this(), node->impl_->host}; }
 
 void Exchange::State::connect(const std::string& transport, const std::string& host,
                               const TransportOptions& how, PeerCallback done) {
@@ -375,38 +399,34 @@ void Exchange::State::connect_by(const std::string& transport, const std::string
     tell(*std::exchange(*waits, std::nullopt),
          error(Kind::connect_failed, where + ": no answer in time"));
   });
-  const auto arrived = [self, waits, where, expected](UserTransport::Connected& connected) {
-    const auto state = self.lock();
-    if (state == nullptr || !*waits) return;
+  const auto arrived = [self, waits, where, expected](State& state,
+                                                      UserTransport::Connected& connected) {
+    if (!*waits) return;
     const PeerCallback then = *std::exchange(*waits, std::nullopt);
     if (!connected) {
       return tell(then,
                   error(Kind::connect_failed, fmt::format("{}: {}", where, connected.error())));
     }
-    state->node->impl_->host->adopt(std::move(*connected), where,
-                                    [self, where, expected, then](const auto& linked) {
-                                      if (const auto on = self.lock()) {
-                                        on->linked_to(where, expected, linked, then);
-                                      }
-                                    });
+    state.node->impl_->host->adopt(std::move(*connected), where,
+                                   [self, where, expected, then](const auto& linked) {
+                                     if (const auto on = self.lock()) {
+                                       on->linked_to(where, expected, linked, then);
+                                     }
+                                   });
   };
   options.transports.at(transport)->connect(
-      host, how, [self, arrived](UserTransport::Connected connected) {
-        const auto state = self.lock();
-        if (state == nullptr) return;
+      host, how, [enter = door(), arrived](UserTransport::Connected connected) {
         const auto held = std::make_shared<UserTransport::Connected>(std::move(connected));
-        state->on_thread([arrived, held](State&) { arrived(*held); });
+        enter([arrived, held](State& state) { arrived(state, *held); });
       });
 }
 
 std::expected<std::uint16_t, std::string> Exchange::State::let_in_by(const std::string& transport,
                                                                      const TransportOptions& how) {
   return options.transports.at(transport)->accept(
-      how, [self = weak_from_this(), transport](std::unique_ptr<UserConnection> connection) {
-        const auto state = self.lock();
-        if (state == nullptr) return;
+      how, [enter = door(), transport](std::unique_ptr<UserConnection> connection) {
         const auto held = std::make_shared<std::unique_ptr<UserConnection>>(std::move(connection));
-        state->on_thread([transport, held](State& on) {
+        enter([transport, held](State& on) {
           if (!on.accepts.contains(transport)) return;
           std::string from = fmt::format("{}:{}", transport, (*held)->remote_address());
           on.node->impl_->host->adopt(std::move(*held), std::move(from), {});
@@ -529,10 +549,8 @@ std::shared_ptr<Exchange::Peer::Body> Exchange::State::body_for(const NodeId& id
   const bool is_node = id != NodeId{};
   if (bodies.size() >= peers_max || (is_node && of_node >= peers_per_node_max)) return nullptr;
   auto body = std::make_shared<Peer::Body>();
-  body->ask = [self = weak_from_this()](const auto& peer, PeerCallback done) {
-    const auto state = self.lock();
-    if (!state) return;
-    state->on_thread([peer, done](State& on) { on.ask(peer, done); });
+  body->ask = [enter = door()](const auto& peer, PeerCallback done) {
+    enter([peer, done](State& on) { on.ask(peer, done); });
   };
   body->id = id;
   body->number = number;

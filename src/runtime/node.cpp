@@ -51,17 +51,7 @@ Node& Node::operator=(Node&& other) noexcept {
 }
 
 Node::~Node() {
-  if (!impl_) return;
-  Host& host = *impl_->host;
-  if (host.is_on_thread()) {
-    // The thread can't wait for itself; it ends when it has said goodbye.
-    host.mute();
-    host.call([&host] { host.release(); });
-    impl_->thread.detach();
-  } else {
-    host.call([&host] { host.release(); });
-    impl_->thread.join();
-  }
+  if (impl_) impl_->stop();
 }
 
 const NodeId& Node::id() const { return impl_->host->id(); }

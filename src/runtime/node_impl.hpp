@@ -18,6 +18,21 @@ struct Node::Impl {
   std::shared_ptr<Host> host;
   std::thread thread;
 
+  /// Says goodbye, and waits until all is freed. On the node's own thread it can't wait, and
+  /// nothing is told any more. Once is enough.
+  void stop() {
+    if (!thread.joinable()) return;
+    Host& stopped = *host;
+    const bool is_on_thread = stopped.is_on_thread();
+    if (is_on_thread) stopped.mute();
+    stopped.call([&stopped] { stopped.release(); });
+    if (is_on_thread) {
+      thread.detach();
+    } else {
+      thread.join();
+    }
+  }
+
   /// Asks on the node's thread and waits; answers at once where we are on it.
   template <class Ask>
   auto ask(Ask ask) const {
