@@ -28,15 +28,20 @@ class ProgressBar {
  public:
   explicit ProgressBar(std::string_view name)
       : name_(name), is_shown_(isatty(STDERR_FILENO) != 0) {}
-  ~ProgressBar() {
-    if (is_shown_) fmt::print(stderr, "\r\033[K");
+  ~ProgressBar() { clear(); }
+
+  /// Whether it is time again.
+  bool is_due() {
+    const auto now = Clock::now();
+    if (now - shown_ < std::chrono::milliseconds{200}) return false;
+    shown_ = now;
+    return true;
   }
 
-  void show(double done, std::string_view what) {
+  void show(const Progress& progress) const {
+    if (!is_shown_) return;
     const auto now = Clock::now();
-    if (!is_shown_ || now - shown_ < std::chrono::milliseconds{200}) return;
-    shown_ = now;
-    done = std::clamp(done, 0.0, 1.0);
+    const double done = std::clamp(progress.done, 0.0, 1.0);
     const double passed = std::chrono::duration<double>(now - started_).count();
     // Each second of a large world takes longer than that of the small one that it grew from.
     const double left = done > 0.02 ? passed * (1 - done) / done : 0;
@@ -45,9 +50,15 @@ class ProgressBar {
     fmt::print(stderr, "\r\033[K{:<15} [{:#>{}}{:.>{}}] {:3.0f} %  {:.0f} s", name_, "", filled, "",
                width - filled, done * 100, passed);
     if (left > 0) fmt::print(stderr, ", {:.0f} s left", left);
-    fmt::print(stderr, "  {}", what);
+    fmt::print(stderr, "  {}", progress.what);
     std::fflush(stderr);
   }
+
+  /// In its place.
+  void clear() const {
+    if (is_shown_) fmt::print(stderr, "\r\033[K");
+  }
+  double passed() const { return std::chrono::duration<double>(Clock::now() - started_).count(); }
 
  private:
   std::string name_;
@@ -61,6 +72,7 @@ struct Wishes {
   std::size_t nodes = 1000;
   std::uint64_t seed = 0;
   std::string crypto = "modelled";
+  double memory_max_gib = 0;
   std::string report;
   bool json = false;
   bool list = false;
@@ -87,6 +99,10 @@ void declare(CLI::App& app, Wishes& wishes) {
                  "modelled: same sizes and failures, no cost; or sodium: the real thing")
       ->check(CLI::IsMember({"modelled", "sodium"}))
       ->capture_default_str();
+  app.add_option("--memory-max", wishes.memory_max_gib,
+                 "Stop where the process takes more, and say how far it came")
+      ->type_name("GIB")
+      ->check(CLI::PositiveNumber);
   app.add_option("--report", wishes.report, "Write report.html and report.json there")
       ->type_name("DIR");
   app.add_flag("--json", wishes.json, "One JSON object a scenario, on a line of its own");
@@ -96,7 +112,38 @@ void declare(CLI::App& app, Wishes& wishes) {
       "  peer-relay sim\n"
       "  peer-relay sim --scenario kill50 --nodes 10000 --report out\n"
       "  peer-relay sim --scenario all --seed 7 --json\n\n"
-      "Exit status: 0 all aims were met, 2 one was missed, 1 usage or local error.");
+      "Exit status: 0 all aims were met, 2 one was missed, 1 usage or local error,\n"
+      "3 stopped by --memory-max, 130 by Ctrl-C.");
+}
+
+volatile std::sig_atomic_t interrupted = 0;
+
+double resident_gib() {
+  std::ifstream statm{"/proc/self/statm"};
+  std::size_t size = 0, resident = 0;
+  statm >> size >> resident;
+  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 30);
+}
+
+/// Says how far it came. A world takes long to clear away, so nothing is.
+[[noreturn]] void stop(int status, const ProgressBar& bar, const Progress& at,
+                       const Wishes& wishes) {
+  bar.clear();
+  const double gib = resident_gib();
+  const double kib_a_node = at.nodes == 0 ? 0 : gib * (1 << 20) / static_cast<double>(at.nodes);
+  if (wishes.json) {
+    fmt::print(
+        "{{\"stopped\":\"{}\",\"nodes\":{},\"virtual_seconds\":{:.0f},"
+        "\"wall_seconds\":{:.0f},\"memory_bytes\":{:.0f}}}\n",
+        status == 3 ? "memory" : "interrupt", at.nodes, at.seconds, bar.passed(), gib * (1 << 30));
+  }
+  fmt::print(stderr,
+             "peer-relay sim: stopped {} while {}: {} nodes, {:.0f} s simulated in {:.0f} s, "
+             "{:.1f} GiB, {:.1f} KiB a node\n",
+             status == 3 ? "by --memory-max" : "by Ctrl-C", at.what, at.nodes, at.seconds,
+             bar.passed(), gib, kib_a_node);
+  std::fflush(nullptr);
+  std::_Exit(status);
 }
 
 Report play(const Scenario& scenario, const Wishes& wishes) {
@@ -105,7 +152,13 @@ Report play(const Scenario& scenario, const Wishes& wishes) {
       .nodes = wishes.nodes,
       .seed = wishes.seed,
       .crypto = wishes.crypto == "sodium" ? CryptoFlavour::sodium : CryptoFlavour::modelled,
-      .progress = [&bar](double done, std::string_view what) { bar.show(done, what); }};
+      .progress = [&](const Progress& progress) {
+        if (interrupted != 0) stop(130, bar, progress, wishes);
+        if (!bar.is_due()) return;
+        bar.show(progress);
+        const bool is_full = wishes.memory_max_gib > 0 && resident_gib() > wishes.memory_max_gib;
+        if (is_full) stop(3, bar, progress, wishes);
+      }};
   return scenario.run(scenario, setting);
 }
 
@@ -180,6 +233,11 @@ int run(const Wishes& wishes) {
 int main(int count, char** words) {
   start_with_large_pages(words);
   std::signal(SIGPIPE, SIG_DFL);
+  // The second one ends it at once.
+  std::signal(SIGINT, [](int) {
+    interrupted = 1;
+    std::signal(SIGINT, SIG_DFL);
+  });
   CLI::App app{"Runs the engine that ships in a world of many nodes, under storm",
                "peer-relay sim"};
   Wishes wishes;

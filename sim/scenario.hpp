@@ -17,12 +17,18 @@
 
 namespace peer_relay::sim {
 
+struct Progress {
+  double done = 0;  ///< of 1
+  std::string_view what;
+  std::size_t nodes = 0;  ///< that live
+  double seconds = 0;     ///< simulated
+};
+
 struct Setting {
   std::size_t nodes = 1000;
   std::uint64_t seed = 1;
   CryptoFlavour crypto = CryptoFlavour::modelled;
-  /// How much is done, of 1, and with what it is busy.
-  std::function<void(double done, std::string_view what)> progress;
+  std::function<void(const Progress&)> progress;
 };
 
 struct Scenario {

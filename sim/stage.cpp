@@ -93,7 +93,10 @@ void Stage::run_for(Duration duration, std::string_view what) {
 }
 
 void Stage::tell(std::string_view what) {
-  if (setting_.progress) setting_.progress(seconds_of(world_.now()) / seconds_, what);
+  if (!setting_.progress) return;
+  const double now = seconds_of(world_.now());
+  setting_.progress(
+      {.done = now / seconds_, .what = what, .nodes = living_.size(), .seconds = now});
 }
 
 // ---- Messages -------------------------------------------------------------------------------
