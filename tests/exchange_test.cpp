@@ -20,7 +20,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using Kind = ExchangeError::Kind;
 
-constexpr TransportOptions any_port{.port = 0, .host = "127.0.0.1"};
+const TransportOptions any_port{.port = 0, .host = "127.0.0.1"};
 
 enum class Wire : std::uint8_t { native, legacy };
 

@@ -19,13 +19,12 @@ namespace peer_relay::testing {
 /// Values that one thread leaves and another waits for.
 class Board {
  public:
-  /// Changes what is on the board, and wakes those who wait.
+  /// Changes what is on the board, and wakes those who wait: in the lock, for whoever sees the
+  /// change may be the last to need the board.
   template <class Change>
   void change(Change change) {
-    {
-      const std::lock_guard lock{mutex_};
-      change();
-    }
+    const std::lock_guard lock{mutex_};
+    change();
     changed_.notify_all();
   }
 
