@@ -476,7 +476,8 @@ TEST_F(Strangers, ReplayAndReorderEnvelopes) {
                        HandPeer::session_data(session, counter, text));
   };
   // In any order, each once.
-  for (const std::uint64_t counter : {5u, 3u, 4u, 0u, 2u, 1u}) send(counter, std::to_string(counter));
+  for (const std::uint64_t counter : {5u, 3u, 4u, 0u, 2u, 1u})
+    send(counter, std::to_string(counter));
   ASSERT_TRUE(node.until([&] { return node.messages.size() == 6; }));
   for (const std::uint64_t counter : {0u, 1u, 2u, 3u, 4u, 5u}) send(counter, "again");
   EXPECT_TRUE(until_dropped(DropReason::replayed, 6)) << counters();
