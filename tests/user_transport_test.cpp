@@ -163,6 +163,8 @@ class Party {
     ExchangeOptions options;
     options.node.webrtc.enabled = false;
     options.transports["path"] = std::make_shared<PathTransport>();
+    options.transports["a:path"] = options.transports["path"];
+    options.transports["nothing"] = nullptr;
     return options;
   }
   std::optional<Exchange> exchange_;
@@ -228,6 +230,15 @@ TEST_F(UserTransports, PeersNameEachOtherByThem) {
   EXPECT_EQ(fresh->transport(), "path");
 }
 
+TEST_F(UserTransports, AreDialedAgainAndAgain) {
+  Party alice, bob;
+  ASSERT_TRUE(alice.accept(path("alice")));
+  for (int i = 0; i < 50; ++i) {
+    const auto peer = bob.connect(path("alice"));
+    ASSERT_TRUE(peer) << i << ": " << peer.error().message;
+  }
+}
+
 TEST_F(UserTransports, SaysWhatIsWrong) {
   Party alice, bob, other{"another net"};
   ASSERT_TRUE(alice.accept(path("alice")));
@@ -241,9 +252,18 @@ TEST_F(UserTransports, SaysWhatIsWrong) {
   EXPECT_EQ(wrong.error().kind, Kind::wrong_network);
   EXPECT_THAT(wrong.error().message, HasSubstr("'net', not to 'another net'"));
 
+  std::promise<ExchangeError> unknown;
+  bob->accept("a:path", {}, [&](const auto& port) { unknown.set_value(port.error()); });
+  EXPECT_EQ(unknown.get_future().get().kind, Kind::unknown_transport);
+
   alice->unaccept("path");
   EXPECT_TRUE(testing::eventually([&] { return !bob.connect(path("alice")); }, 5s));
   EXPECT_EQ(bob.connect(path("alice")).error().kind, Kind::connect_failed);
+
+  ASSERT_TRUE(alice.accept(path("alice again")));
+  ASSERT_TRUE(bob.connect(path("alice again")));
+  alice->close();
+  EXPECT_TRUE(testing::eventually([&] { return !bob.connect(path("alice again")); }, 5s));
 }
 
 /// Says nothing and something else than a node, and ends in the middle.

@@ -59,8 +59,8 @@ struct ExchangeOptions {
   /// our own, dials as they do, and is asked and asks as they are. What we accept with
   /// NodeOptions::tls they are not told of: they have no wss://.
   bool legacy = false;
-  /// Transports of one's own, by names that are none of ours and hold no ':'. Over them only our
-  /// own wire is spoken.
+  /// Transports of one's own, by names that are none of ours and hold no ':'; others are not known.
+  /// Over them only our own wire is spoken.
   std::map<std::string, std::shared_ptr<UserTransport>> transports = {};
 };
 

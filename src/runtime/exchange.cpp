@@ -274,6 +274,9 @@ void Exchange::State::start() {
   how.tcp_port.reset();
   how.bootstrap.clear();
   how.old_exchange = options.legacy;
+  std::erase_if(options.transports, [](const auto& each) {
+    return each.second == nullptr || is_own(each.first) || each.first.contains(':');
+  });
   NodeEvents hears;
   const std::weak_ptr<State> self = weak_from_this();
   hears.stream = [self](Stream stream) {
@@ -522,6 +525,9 @@ void Exchange::State::close(std::function<void()> done) {
     return;
   }
   for (const auto& [key, body] : std::map{bodies}) end(body, {StreamEnd::finished, 0});
+  for (const auto& [transport, port] : std::exchange(accepts, {})) {
+    if (!is_own(transport)) options.transports.at(transport)->unaccept();
+  }
   node->destroy(std::move(done));
 }
 
