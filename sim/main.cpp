@@ -102,7 +102,7 @@ void declare(CLI::App& app, Wishes& wishes) {
   app.add_option("--memory-max", wishes.memory_max_gib,
                  "Stop where the process takes more, and say how far it came")
       ->type_name("GIB")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(0.01, 100'000.0));
   app.add_option("--report", wishes.report, "Write report.html and report.json there")
       ->type_name("DIR");
   app.add_flag("--json", wishes.json, "One JSON object a scenario, on a line of its own");
