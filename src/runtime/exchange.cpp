@@ -139,7 +139,7 @@ struct Exchange::State : std::enable_shared_from_this<Exchange::State> {
 
   void start();
   template <class Call>
-  void on_thread(Call call);
+  void on_thread(Call call);  // at once without a node
   class Door;
   Door door();
 
@@ -319,14 +319,6 @@ void Exchange::State::start() {
   node->post([peers = old_peers] { peers->listen(); });
 }
 
-template <class Call>
-void Exchange::State::on_thread(Call call) {
-  if (!node) return call(*this);  // each verb sees it, and says so
-  node->post([self = weak_from_this(), call = std::move(call)] {
-    if (const auto state = self.lock()) call(*state);
-  });
-}
-
 /// For threads of others: they never hold us, so that none of them is left with the last of us.
 class Exchange::State::Door {
  public:
@@ -348,6 +340,12 @@ class Exchange::State::Door {
 };
 
 Exchange::State::Door Exchange::State::door() { return {weak_from_this(), node->impl_->host}; }
+
+template <class Call>
+void Exchange::State::on_thread(Call call) {
+  if (!node) return call(*this);  // each verb sees it, and says so
+  door()(std::move(call));
+}
 
 void Exchange::State::connect(const std::string& transport, const std::string& host,
                               const TransportOptions& how, PeerCallback done) {
@@ -380,11 +378,7 @@ void Exchange::State::linked_to(const std::string& where, std::optional<NodeId> 
                                 const Result<peer_relay::Peer>& linked, const PeerCallback& done) {
   if (linked && (!expected || linked->id == *expected)) return open(linked->id, done);
   const auto other = foreign.extract(where);
-  if (other) {
-    return tell(
-        done, error(Kind::wrong_network, fmt::format("{} belongs to the network '{}', not to '{}'",
-                                                     where, other.mapped(), network)));
-  }
+  if (other) return tell(done, std::unexpected(wrong_network(where, other.mapped(), network)));
   if (linked) return tell(done, error(Kind::connect_failed, where + " is another node by now"));
   tell(done, error(Kind::connect_failed, fmt::format("{}: {}", where, describe(linked.error()))));
 }

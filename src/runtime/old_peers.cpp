@@ -29,6 +29,12 @@ StreamEnd end_of(CloseReason reason) {
 
 }  // namespace
 
+ExchangeError wrong_network(const std::string& where, const std::string& theirs,
+                            const std::string& ours) {
+  return {Kind::wrong_network,
+          fmt::format("{} belongs to the network '{}', not to '{}'", where, theirs, ours)};
+}
+
 /// That wire has one end for both directions: finish() says it when all is written.
 class OldPeers::Carrier final : public StreamCarrier {
  public:
@@ -151,8 +157,7 @@ ExchangeError OldPeers::error_of(const NotifyWish::ExchangeFailed& failed,
               fmt::format("{}: {}", where,
                           failed.detail.empty() ? name_of(failed.dial_error) : failed.detail)};
     case ExchangeFailure::wrong_network:
-      return {Kind::wrong_network, fmt::format("{} belongs to the network '{}', not to '{}'", where,
-                                               failed.network, network_)};
+      return wrong_network(where, failed.network, network_);
     case ExchangeFailure::wrong_version:
       return {Kind::connect_failed, where + ": it speaks another version of peer-exchange"};
     case ExchangeFailure::closed:

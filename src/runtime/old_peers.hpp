@@ -18,6 +18,10 @@
 
 namespace peer_relay {
 
+/// As it is told of either wire.
+ExchangeError wrong_network(const std::string& where, const std::string& theirs,
+                            const std::string& ours);
+
 struct OldPeer {
   ExchangePeerId id{};
   Stream stream;

@@ -164,11 +164,11 @@ void Membership::handle(const LinkDown& down, TimePoint now, Outbox& out) {
   }
 }
 
-// Who named an address learns why no link came of it.
 std::string Membership::where(const Dialing& dialing) {
   return dialing.adopted.empty() ? dialing.address.to_string() : dialing.adopted;
 }
 
+// Who named an address learns why no link came of it.
 void Membership::complain_of(const Dialing& dialing, std::string_view why, Outbox& out) {
   const bool is_bootstrap = dialing.purpose == Purpose::bootstrap;
   if (!is_bootstrap && dialing.purpose != Purpose::asked) return;

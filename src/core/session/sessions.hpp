@@ -216,6 +216,7 @@ class Sessions {
   std::vector<SealWish> keep_early(Opening& opening);
   void fail(const NodeId& to, const ContentFailed& why, Outbox& out);
   static void fail_one(const SealWish& wish, ContentFailed why, Outbox& out);
+  static ContentFailed no_way_of(const Repeat& message);
   static ContentFailed refusal_of(const NodeId& id);
   Opening take_opening(const NodeId& to);
   void forget_finish(const NodeId& to);

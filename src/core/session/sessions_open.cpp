@@ -331,11 +331,7 @@ void Sessions::attend_opening(const NodeId& id, TimePoint now, Outbox& out) {
   }
   if (opening.is_refused) return fail(id, refusal_of(id), out);
   if (message.reason() == UnreachableReason::none) return fail(id, {}, out);
-  fail(id,
-       {.outcome = SendResult::Outcome::unreachable,
-        .reason = message.reason(),
-        .where = message.where()},
-       out);
+  fail(id, no_way_of(message), out);
 }
 
 void Sessions::attend_finish(const NodeId& id, TimePoint now, Outbox& out) {
@@ -387,11 +383,7 @@ void Sessions::opening_unreachable(Opening& opening, const NodeId& to, std::uint
     return repeat(to, opening, now, out);
   }
   if (!message.was_careful(tag) || ++message.notices < notices_max) return;
-  fail(to,
-       {.outcome = SendResult::Outcome::unreachable,
-        .reason = message.reason(),
-        .where = message.where()},
-       out);
+  fail(to, no_way_of(message), out);
 }
 
 void Sessions::fail(const NodeId& to, const ContentFailed& why, Outbox& out) {
@@ -402,6 +394,12 @@ void Sessions::fail_one(const SealWish& wish, ContentFailed why, Outbox& out) {
   if (wish.token == 0) return out.drop(DropReason::expired);
   why.token = wish.token;
   out.wish(why);
+}
+
+ContentFailed Sessions::no_way_of(const Repeat& message) {
+  return {.outcome = SendResult::Outcome::unreachable,
+          .reason = message.reason(),
+          .where = message.where()};
 }
 
 ContentFailed Sessions::refusal_of(const NodeId& id) {
