@@ -8,13 +8,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "support/test_node.hpp"
+#include "support/party.hpp"
 
 namespace peer_relay {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::Board;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -32,55 +31,17 @@ ExchangeOptions local(Wire wire) {
   return options;
 }
 
-/// An exchange, and all that it told.
-class Party {
+class Party : public testing::Party {
  public:
   explicit Party(Wire wire, const std::string& network = "net")
-      : exchange_(std::in_place, network, local(wire), events()) {}
-  ~Party() { exchange_.reset(); }
-  Party(const Party&) = delete;
-  Party& operator=(const Party&) = delete;
-
-  Exchange* operator->() { return &*exchange_; }
+      : testing::Party(local(wire), network) {}
 
   std::uint16_t accept(const std::string& transport) {
-    std::promise<std::uint16_t> port;
-    exchange_->accept(transport, any_port, [&](const auto& result) {
-      port.set_value(result ? *result : std::uint16_t{1});
-    });
-    return port.get_future().get();
-  }
-  template <class Ask>
-  std::expected<ExchangePeer, ExchangeError> wait_for(Ask ask) {
-    std::promise<std::expected<ExchangePeer, ExchangeError>> answer;
-    ask([&](const auto& result) { answer.set_value(result); });
-    auto future = answer.get_future();
-    if (future.wait_for(40s) != std::future_status::ready) throw std::runtime_error("no answer");
-    return future.get();
+    return testing::Party::accept(transport, any_port).value_or(1);
   }
   auto connect(const std::string& transport, std::uint16_t port, bool native = false) {
-    return wait_for([&](auto done) {
-      exchange_->connect(transport, "127.0.0.1", {.port = port, .native = native}, std::move(done));
-    });
+    return testing::Party::connect(transport, "127.0.0.1", {.port = port, .native = native});
   }
-  auto get_new_peer() {
-    return wait_for([&](auto done) { exchange_->get_new_peer(std::move(done)); });
-  }
-  [[nodiscard]] bool until(const std::function<bool()>& is_so) { return board.until(is_so); }
-
-  Board board;
-  std::vector<ExchangePeer> peers, gone;
-  std::vector<ExchangeError> errors;
-
- private:
-  ExchangeEvents events() {
-    return {
-        .peer = [this](const auto& peer) { board.change([&] { peers.push_back(peer); }); },
-        .disconnect = [this](const auto& peer) { board.change([&] { gone.push_back(peer); }); },
-        .error = [this](const auto& error) { board.change([&] { errors.push_back(error); }); },
-    };
-  }
-  std::optional<Exchange> exchange_;
 };
 
 std::string read_text(ExchangePeer peer) {

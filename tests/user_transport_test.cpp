@@ -18,14 +18,13 @@
 #include <gtest/gtest.h>
 
 #include "peer_relay/exchange.hpp"
-#include "support/test_node.hpp"
+#include "support/party.hpp"
 
 namespace peer_relay {
 namespace {
 
 using namespace std::chrono_literals;
 using boost::asio::local::stream_protocol;
-using testing::Board;
 using ::testing::HasSubstr;
 using Kind = ExchangeError::Kind;
 
@@ -123,40 +122,12 @@ class PathTransport final : public UserTransport {
   std::jthread thread_{[this] { io_.run(); }};
 };
 
-class Party {
+class Party : public testing::Party {
  public:
-  explicit Party(const std::string& network = "net")
-      : exchange_(
-            std::in_place, network, options(),
-            ExchangeEvents{
-                .peer = [this](const auto& peer) { board.change([&] { peers.push_back(peer); }); },
-                .disconnect = [this](const auto&) { board.change([&] { ++gone; }); },
-            }) {}
-  ~Party() { exchange_.reset(); }
-  Party(const Party&) = delete;
-  Party& operator=(const Party&) = delete;
+  explicit Party(const std::string& network = "net") : testing::Party(options(), network) {}
 
-  Exchange* operator->() { return &*exchange_; }
-
-  std::expected<std::uint16_t, ExchangeError> accept(const std::string& path) {
-    std::promise<std::expected<std::uint16_t, ExchangeError>> answer;
-    exchange_->accept("path", {.host = path}, [&](const auto& port) { answer.set_value(port); });
-    return answer.get_future().get();
-  }
-  std::expected<ExchangePeer, ExchangeError> connect(const std::string& path) {
-    std::promise<std::expected<ExchangePeer, ExchangeError>> answer;
-    exchange_->connect("path", path, {}, [&](const auto& peer) { answer.set_value(peer); });
-    return answer.get_future().get();
-  }
-  std::expected<ExchangePeer, ExchangeError> get_new_peer() {
-    std::promise<std::expected<ExchangePeer, ExchangeError>> answer;
-    exchange_->get_new_peer([&](const auto& peer) { answer.set_value(peer); });
-    return answer.get_future().get();
-  }
-
-  Board board;
-  std::vector<ExchangePeer> peers;
-  int gone = 0;
+  auto accept(const std::string& path) { return testing::Party::accept("path", {.host = path}); }
+  auto connect(const std::string& path) { return testing::Party::connect("path", path, {}); }
 
  private:
   static ExchangeOptions options() {
@@ -167,7 +138,6 @@ class Party {
     options.transports["nothing"] = nullptr;
     return options;
   }
-  std::optional<Exchange> exchange_;
 };
 
 class UserTransports : public ::testing::Test {
@@ -215,7 +185,7 @@ TEST_F(UserTransports, CarriesPeersAndTheirBytes) {
   EXPECT_TRUE(read_all(*peer, much.size()) == much);
 
   alice.peers[0].destroy();
-  EXPECT_TRUE(bob.board.until([&] { return bob.gone == 1; }));
+  EXPECT_TRUE(bob.board.until([&] { return bob.gone.size() == 1; }));
 }
 
 TEST_F(UserTransports, PeersNameEachOtherByThem) {
