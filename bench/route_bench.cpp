@@ -49,8 +49,8 @@ struct Crowd {
   explicit Crowd(std::int64_t links) {
     for (std::int64_t i = 0; i < links; ++i) {
       table.add({.id = random.id(),
-                 .link = LinkId{static_cast<std::uint64_t>(i) + 1},
                  .relays = true,
+                 .link = LinkId{static_cast<std::uint64_t>(i) + 1},
                  .contact = {}});
     }
     for (std::size_t i = 0; i < targets; ++i) {

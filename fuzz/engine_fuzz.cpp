@@ -686,7 +686,8 @@ class World {
   }
 
   Reader in_;
-  sim::ModelledCrypto crypto_{1};
+  sim::Entropy entropy_{1};
+  sim::ModelledCrypto crypto_{entropy_};
   NetworkHash network_{};
   TimePoint now_{100s};
   std::array<Identity, engines> identities_;

@@ -27,7 +27,8 @@ constexpr std::size_t channels_max = 24;
 
 struct End {
   explicit End(std::uint64_t seed)
-      : crypto(seed),
+      : entropy(seed),
+        crypto(entropy),
         identity(make_identity(crypto)),
         links(identity, crypto,
               {.network = "fuzz",
@@ -77,6 +78,7 @@ struct End {
 
   void end_dial(DialId dial) { PEER_RELAY_ASSERT(ended_dials.insert(dial).second); }
 
+  sim::Entropy entropy;
   sim::ModelledCrypto crypto;
   Identity identity;
   Links links;

@@ -63,7 +63,7 @@ void read_strange_bytes(Pattern pattern, Role role, Reader& in) {
   const BytesView rest = in.rest();
   Bytes message(rest.begin(), rest.end());
   Ciphers ciphers = std::move(*handshake.split());
-  std::ignore = ciphers.receive.open({}, message, message);
+  std::ignore = ciphers.receive.open({}, message, message, side.crypto);
 }
 
 /// What the input does to a message on its way: 1B how | 2B where | 1B what
@@ -90,14 +90,14 @@ void change(Bytes& message, Reader& in) {
 }
 
 /// Carries one message, which arrives as it left or not at all.
-void carry_sealed(Cipher& sender, Cipher& receiver, Reader& in) {
+void carry_sealed(Cipher& sender, Cipher& receiver, Reader& in, Crypto& crypto) {
   const BytesView plain = in.bytes_u8();
   Bytes message(plain.size() + tag_bytes);
-  PEER_RELAY_ASSERT(sender.seal({}, plain, message));
+  PEER_RELAY_ASSERT(sender.seal({}, plain, message, crypto));
   const Bytes genuine = message;
   change(message, in);
   const bool is_genuine = message == genuine;
-  const auto opened = receiver.open({}, message, message);
+  const auto opened = receiver.open({}, message, message, crypto);
   PEER_RELAY_ASSERT(opened.has_value() == is_genuine);
   if (opened) PEER_RELAY_ASSERT(std::ranges::equal(*opened, plain));
 }
@@ -135,8 +135,10 @@ void change_genuine_messages(Pattern pattern, Reader& in) {
   Ciphers other = std::move(*responder.handshake->split());
   for (int i = 0; i < 8 && in.left() > 0; ++i) {
     // what was not opened is asked for no more: a link ends there
-    if (one.send.counter() == other.receive.counter()) carry_sealed(one.send, other.receive, in);
-    if (other.send.counter() == one.receive.counter()) carry_sealed(other.send, one.receive, in);
+    if (one.send.counter() == other.receive.counter())
+      carry_sealed(one.send, other.receive, in, initiator.crypto);
+    if (other.send.counter() == one.receive.counter())
+      carry_sealed(other.send, one.receive, in, responder.crypto);
   }
 }
 

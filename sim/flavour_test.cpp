@@ -69,8 +69,8 @@ Life live(World& world) {
 TEST(CryptoFlavours, GiveTheSameDecisionsForTheSameSeed) {
   const std::uint64_t seed = seed_from_environment(7);
   World with_sodium{seed};
-  World with_model{seed, +[](std::uint64_t of) -> std::unique_ptr<Crypto> {
-                     return std::make_unique<ModelWithRealIds>(of);
+  World with_model{seed, +[](Entropy& entropy) -> std::unique_ptr<Crypto> {
+                     return std::make_unique<ModelWithRealIds>(entropy);
                    }};
   const Life real = live(with_sodium);
   const Life modelled = live(with_model);

@@ -78,9 +78,7 @@ std::array<std::uint8_t, tag_bytes> tag_of(const SymmetricKey& key, std::uint64_
 
 }  // namespace
 
-void ModelledCrypto::random(MutableBytes out) {
-  for (std::uint8_t& byte : out) byte = static_cast<std::uint8_t>(random_.next() >> 56);
-}
+void ModelledCrypto::random(MutableBytes out) { entropy_.fill(out); }
 
 void ModelledCrypto::hash(std::span<const BytesView> parts, MutableBytes out) {
   // Of the bytes, wherever they are cut.

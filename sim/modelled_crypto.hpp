@@ -6,14 +6,15 @@
 // nanoseconds where libsodium takes some hundred microseconds.
 #pragma once
 
-#include "base/random.hpp"
 #include "core/crypto/crypto.hpp"
+#include "entropy.hpp"
 
 namespace peer_relay::sim {
 
 class ModelledCrypto : public Crypto {
  public:
-  explicit ModelledCrypto(std::uint64_t seed) : random_(seed) {}
+  /// `entropy` outlives it.
+  explicit ModelledCrypto(Entropy& entropy) : entropy_(entropy) {}
 
   void random(MutableBytes out) override;
   void hash(std::span<const BytesView> parts, MutableBytes out) override;
@@ -37,7 +38,7 @@ class ModelledCrypto : public Crypto {
  private:
   AgreementKey agreement_key_of(const AgreementKey& secret);
 
-  Random random_;
+  Entropy& entropy_;
 };
 
 }  // namespace peer_relay::sim

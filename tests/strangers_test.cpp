@@ -450,7 +450,7 @@ TEST_F(Strangers, ForgeSources) {
 
   // A friend: the session's handshake shows that it is not he.
   HandPeer::Session session = peer.open_session(node.id());
-  const Bytes data = HandPeer::session_data(session, 0, "in my own name");
+  const Bytes data = peer.session_data(session, 0, "in my own name");
   peer.send_envelope({.kind = EnvelopeKind::session_data,
                       .target = node.id(),
                       .source = friends.bob(),
@@ -473,7 +473,7 @@ TEST_F(Strangers, ReplayAndReorderEnvelopes) {
   const HandPeer::Session session = peer.open_session(node.id());
   const auto send = [&](std::uint64_t counter, std::string_view text) {
     peer.send_envelope(node.id(), EnvelopeKind::session_data,
-                       HandPeer::session_data(session, counter, text));
+                       peer.session_data(session, counter, text));
   };
   // In any order, each once.
   for (const std::uint64_t counter : {5u, 3u, 4u, 0u, 2u, 1u})
@@ -491,7 +491,7 @@ TEST_F(Strangers, ReplayAndReorderEnvelopes) {
   peer.send_envelope(node.id(), EnvelopeKind::session_finish, session.finish_body);
   EXPECT_TRUE(until_dropped(DropReason::replayed, 8)) << counters();
   peer.send_envelope(node.id(), EnvelopeKind::session_open, session.open_body);
-  Bytes data = HandPeer::session_data(session, 10'001, "altered on the way");
+  Bytes data = peer.session_data(session, 10'001, "altered on the way");
   data.back() ^= 1;
   peer.send_envelope(node.id(), EnvelopeKind::session_data, data);
   EXPECT_TRUE(until_dropped(DropReason::seal_broken)) << counters();

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -15,8 +16,9 @@
 namespace peer_relay {
 
 /// Values that carry their number as `id`, found by it. For tables of dozens of which there are
-/// very many: beside the values it takes some twenty bytes for each, and a search touches one row
-/// of four-byte entries and then the value. Values stay where they are.
+/// very many: beside the values it takes some twenty-five bytes for each, and a search touches one
+/// row of four-byte entries and then the value. Values stay where they are. Each has a note of four
+/// bytes, for its owner to read without touching the value.
 ///
 /// Numbers are ours or our host's; strangers choose none, so that chains stay short.
 template <class Id, class Value>
@@ -38,6 +40,8 @@ class IdMap {
     PEER_RELAY_ASSERT(index_[at] == 0);
     grow_gently(rows_);
     rows_.push_back(std::make_unique<Value>());
+    grow_gently(notes_);
+    notes_.push_back(0);
     rows_.back()->id = id;
     index_[at] = entry(id, rows_.size() - 1);
     return *rows_.back();
@@ -52,8 +56,10 @@ class IdMap {
     if (row + 1 != rows_.size()) {
       index_[entry_of(rows_.back()->id)] = entry(rows_.back()->id, row);
       rows_[row].swap(rows_.back());
+      notes_[row] = notes_.back();
     }
     rows_.pop_back();
+    notes_.pop_back();
     // What stands behind the hole, and was kept from it, moves up (Knuth 6.4, algorithm R).
     index_[hole] = 0;
     for (std::size_t at = next(hole); index_[at] != 0; at = next(at)) {
@@ -80,9 +86,13 @@ class IdMap {
 
   std::size_t size() const { return rows_.size(); }
 
-  // In no order that means anything.
+  /// Of one that is there.
+  std::uint32_t& note(Id id) { return notes_[row_at(entry_of(id))]; }
+
+  // In no order that means anything; notes() in the same.
   auto begin() const { return rows_.begin(); }
   auto end() const { return rows_.end(); }
+  std::span<std::uint32_t> notes() { return notes_; }
 
  private:
   // An entry: 8 bits of the number's hash, so that few values are looked at in vain, and the row
@@ -126,6 +136,7 @@ class IdMap {
   }
 
   std::vector<std::unique_ptr<Value>> rows_;
+  std::vector<std::uint32_t> notes_;  // a row's
   std::vector<std::uint32_t>
       index_;  // a power of two of them, at most three quarters full; 0: free
 };

@@ -61,6 +61,7 @@ TEST(IdMap, DoesWhatAMapDoesWhileItGrowsAndShrinks) {
     } else if (!expected.contains(id)) {
       const std::uint64_t value = random.next();
       things.add(id).value = value;
+      things.note(id) = static_cast<std::uint32_t>(value);
       expected.emplace(id, value);
     }
     ASSERT_EQ(things.size(), expected.size());
@@ -68,10 +69,12 @@ TEST(IdMap, DoesWhatAMapDoesWhileItGrowsAndShrinks) {
   for (const auto& [id, value] : expected) {
     ASSERT_NE(things.find(id), nullptr);
     EXPECT_EQ(things.find(id)->value, value);
+    EXPECT_EQ(things.note(id), static_cast<std::uint32_t>(value));
   }
   std::size_t rows = 0;
   for (const auto& thing : things) {
     EXPECT_TRUE(expected.contains(thing->id));
+    EXPECT_EQ(things.notes()[rows], static_cast<std::uint32_t>(thing->value));
     ++rows;
   }
   EXPECT_EQ(rows, expected.size());

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
+#include <limits>
 
 #include "peer_relay/time.hpp"
 
@@ -14,48 +16,45 @@ struct TokenRate {
   std::uint64_t burst = 0;
 };
 
-/// What is left of a rate that many share; begins full.
+/// What is left of a rate that many share; begins full. All tokens that there will ever be stand in
+/// a row and fall due at the rate: this is the place up to which they are taken.
 class Tokens {
  public:
-  explicit Tokens(const TokenRate& rate) : left_(rate.burst) {}
-
   /// Takes `count` tokens, or none and says false.
   bool take(std::uint64_t count, const TokenRate& rate, TimePoint now) {
-    refill(rate, now);
-    if (left_ < count) return false;
-    left_ -= count;
+    const int coarse = std::max(0, static_cast<int>(std::bit_width(rate.per_second)) - rate_bits);
+    const std::int64_t due = due_at(rate.per_second >> coarse, now);
+    const auto burst =
+        static_cast<std::int64_t>(std::min<std::uint64_t>(rate.burst >> coarse, row_end));
+    taken_ = std::max(taken_, due - burst);  // no more is saved up
+    const std::uint64_t wanted = count == 0 ? 0 : ((count - 1) >> coarse) + 1;
+    if (due < taken_ || static_cast<std::uint64_t>(due - taken_) < wanted) return false;
+    taken_ += static_cast<std::int64_t>(wanted);
     return true;
   }
 
  private:
-  void refill(const TokenRate& rate, TimePoint now) {
-    if (now <= refilled_at_) return;
-    const auto waited = static_cast<std::uint64_t>((now - refilled_at_).count());
-    // A whole burst's wait and longer fills it; this also keeps the product below in 64 bits.
-    if (rate.per_second == 0) return;
-    if (waited / 1'000'000 > rate.burst / rate.per_second) {
-      left_ = rate.burst;
-      refilled_at_ = now;
-      return;
-    }
-    using Wide = unsigned __int128;
-    const auto fresh = static_cast<std::uint64_t>(Wide{waited} * rate.per_second / 1'000'000);
-    left_ = std::min(rate.burst, left_ + fresh);
-    // Only the time of whole tokens is spent, so that frequent calls lose no fractions. It is
-    // rounded up: rounded down, calls that are frequent enough would be given a token twice.
-    const auto spent = (Wide{fresh} * 1'000'000 + rate.per_second - 1) / rate.per_second;
-    refilled_at_ += Duration{static_cast<Duration::rep>(spent)};
+  // A row of 2^62 lasts for eight years at 16 GiB a second. Of larger rates the tokens are counted
+  // in lots.
+  static constexpr std::int64_t row_end = std::int64_t{1} << 62;
+  static constexpr int rate_bits = 34;
+
+  // Asked for each frame that is forwarded: whole seconds apart, so that nothing wide is divided.
+  static std::int64_t due_at(std::uint64_t per_second, TimePoint now) {
+    using Wide = __int128;
+    const auto rate = static_cast<std::int64_t>(per_second);
+    const std::int64_t us = now.time_since_epoch().count();
+    const Wide due = Wide{us / 1'000'000} * rate + us % 1'000'000 * rate / 1'000'000;
+    return static_cast<std::int64_t>(std::clamp<Wide>(due, -row_end, row_end));
   }
 
-  std::uint64_t left_;
-  TimePoint refilled_at_{};
+  std::int64_t taken_ = std::numeric_limits<std::int64_t>::min();
 };
 
 /// Tokens with a rate of their own.
 class TokenBucket {
  public:
-  TokenBucket(std::uint64_t per_second, std::uint64_t burst)
-      : rate_{per_second, burst}, tokens_(rate_) {}
+  TokenBucket(std::uint64_t per_second, std::uint64_t burst) : rate_{per_second, burst} {}
 
   /// Takes `count` tokens, or none and says false.
   bool take(std::uint64_t count, TimePoint now) { return tokens_.take(count, rate_, now); }

@@ -124,7 +124,7 @@ class HandPeer {
   Bytes seal(Bytes batch) {
     const std::size_t plain = batch.size();
     batch.resize(plain + tag_bytes);
-    static_cast<void>(ciphers_->send.seal({}, BytesView{batch}.first(plain), batch));
+    static_cast<void>(ciphers_->send.seal({}, BytesView{batch}.first(plain), batch, crypto_));
     return batch;
   }
   void send_batch(Bytes batch) { send(seal(std::move(batch))); }
@@ -147,7 +147,7 @@ class HandPeer {
   /// The next envelope of a kind for us; whatever else comes is dropped.
   std::optional<Received> receive_envelope(EnvelopeKind kind) {
     while (auto message = receive()) {
-      const auto opened = ciphers_->receive.open({}, *message, *message);
+      const auto opened = ciphers_->receive.open({}, *message, *message, crypto_);
       if (!opened) return std::nullopt;
       FrameReader frames{*opened};
       while (const auto frame = frames.next()) {
@@ -220,14 +220,14 @@ class HandPeer {
   }
 
   /// The body of a SESSION_DATA with a text in it.
-  static Bytes session_data(const Session& session, std::uint64_t counter, std::string_view text) {
+  Bytes session_data(const Session& session, std::uint64_t counter, std::string_view text) {
     Bytes content;
     encode_content({.kind = ContentKind::data, .payload = as_bytes(text)}, content);
     Bytes body;
     encode_session_data_header(session.their_index, counter, body);
     body.resize(body.size() + content.size() + tag_bytes);
     const MutableBytes sealed = MutableBytes{body}.subspan(session_data_header_bytes);
-    static_cast<void>(session.key.seal(counter, {}, content, sealed));
+    static_cast<void>(session.key.seal(counter, {}, content, sealed, crypto_));
     return body;
   }
 

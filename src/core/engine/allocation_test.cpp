@@ -26,7 +26,7 @@ std::uint64_t allocations_of(Act act) {
 Table table_with_relays(std::size_t count, Random& random) {
   Table table{random.id()};
   for (std::size_t i = 0; i < count; ++i) {
-    table.add({.id = random.id(), .link = LinkId{i + 1}, .relays = true, .contact = {}});
+    table.add({.id = random.id(), .relays = true, .link = LinkId{i + 1}, .contact = {}});
   }
   return table;
 }

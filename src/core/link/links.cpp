@@ -2,7 +2,9 @@
 #include "core/link/links.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -25,9 +27,21 @@ TimePoint rounded_up(TimePoint at) {
   return TimePoint{since - since % look_together};
 }
 
+// A link's note; the last one stands for never.
+using Second = std::chrono::duration<std::uint32_t>;
+
+std::uint32_t note_of(TimePoint at) {
+  if (at.time_since_epoch() >= Second::max()) return Second::max().count();
+  return std::chrono::duration_cast<Second>(at.time_since_epoch()).count();
+}
+
+TimePoint time_of(std::uint32_t note) {
+  return Second{note} == Second::max() ? never : TimePoint{Second{note}};
+}
+
 // Queues of links that have nothing to send just now, for those that have.
 constexpr std::size_t queues_kept = 64;
-constexpr std::size_t queues_kept_idle = 4;
+constexpr std::size_t queues_kept_idle = 2;
 
 // Below it, headers of what fills a batch weigh too much.
 constexpr std::size_t fill_bytes_min = 1024;
@@ -68,11 +82,10 @@ class Names {
     const Measures measures{
         .remote = static_cast<std::uint16_t>(remote.size()),
         .host_at = static_cast<std::uint16_t>(is_within ? found : remote.size()),
-        .host = static_cast<std::uint16_t>(host.size()),
-        .agent_at = static_cast<std::uint16_t>(remote.size() + apart.size()),
-        .agent = static_cast<std::uint16_t>(agent.size())};
-    auto piece =
-        std::make_unique_for_overwrite<char[]>(sizeof measures + measures.agent_at + agent.size());
+        .host = static_cast<std::uint8_t>(host.size()),
+        .agent = static_cast<std::uint8_t>(agent.size())};
+    auto piece = std::make_unique_for_overwrite<char[]>(sizeof measures + measures.agent_at() +
+                                                        agent.size());
     std::memcpy(piece.get(), &measures, sizeof measures);
     char* const text = piece.get() + sizeof measures;
     std::ranges::copy(agent, std::ranges::copy(apart, std::ranges::copy(remote, text).out).out);
@@ -81,11 +94,14 @@ class Names {
 
   std::string_view remote() const { return text(0, measures().remote); }
   std::string_view host() const { return text(measures().host_at, measures().host); }
-  std::string_view agent() const { return text(measures().agent_at, measures().agent); }
+  std::string_view agent() const { return text(measures().agent_at(), measures().agent); }
 
  private:
   struct Measures {
-    std::uint16_t remote = 0, host_at = 0, host = 0, agent_at = 0, agent = 0;
+    std::uint16_t remote = 0, host_at = 0;
+    std::uint8_t host = 0, agent = 0;
+
+    std::size_t agent_at() const { return std::max<std::size_t>(remote, host_at + host); }
   };
 
   Measures measures() const {
@@ -100,10 +116,10 @@ class Names {
   std::unique_ptr<char[]> piece_;
 };
 
-/// Longer ones are cut: no address is.
-constexpr std::size_t name_bytes_max = 512;
-
-std::string_view cut(std::string_view name) { return name.substr(0, name_bytes_max); }
+/// Longer ones are cut: no address is, of a host that may have a name or has none.
+constexpr std::size_t remote_bytes_max = 512;
+constexpr std::size_t host_bytes_max = 255;
+static_assert(limits::agent_bytes_max <= 255);
 
 }  // namespace
 
@@ -126,50 +142,58 @@ struct Links::Opening {
 struct Links::Queue {
   Bytes filling;
   Ring<Bytes> full;
+  std::size_t waiting_bytes = 0;  // in all of them
 
   /// The oldest; empty without any.
-  Bytes take() { return full.empty() ? std::exchange(filling, {}) : full.pop(); }
+  Bytes take() {
+    Bytes oldest = full.empty() ? std::exchange(filling, {}) : full.pop();
+    waiting_bytes -= oldest.size();
+    return oldest;
+  }
 };
 
 // Each link of each node has one of these for as long as it lives, so it is kept small.
 struct Links::PeerLink {
   LinkId id{};
   NodeId peer{};
-  Stage stage = Stage::hello_awaited;
+  std::chrono::duration<std::uint32_t> unwritable_since{};  // unless writable; rounded up
+  std::uint32_t round_trip_us = 0;                          // smoothed; 0: not measured yet
   CloseReason end_reason = CloseReason::transport_closed;
-  std::optional<CloseReason> close_after_flush;
-  bool dialed = false;
-  bool told_up = false;  // LinkUp was wished for this link, and no LinkDown yet
-  bool writable = true;
-  bool is_dirty = false;
-  bool goodbye_received = false;
-  bool knows_peer = false;
-  bool awaits_pong = false;
-  bool wants_fill = false;  // streams have something to say
-  bool fill_is_next = false;
-  std::uint32_t waiting_bytes = 0;
-  std::uint32_t round_trip_us = 0;  // smoothed; 0: not measured yet
-
-  std::unique_ptr<Opening> opening;  // until it is up
-  std::optional<noise::Ciphers> ciphers;
-  std::unique_ptr<Queue> queue;  // only while something waits
+  CloseReason close_reason{};  // with closes_after_flush
+  Stage stage : 3 = Stage::hello_awaited;
+  bool closes_after_flush : 1 = false;
+  bool dialed : 1 = false;
+  bool told_up : 1 = false;  // LinkUp was wished for this link, and no LinkDown yet
+  bool writable : 1 = true;
+  bool is_dirty : 1 = false;
+  bool goodbye_received : 1 = false;
+  bool knows_peer : 1 = false;
+  bool awaits_pong : 1 = false;
+  bool wants_fill : 1 = false;  // streams have something to say
+  bool fill_is_next : 1 = false;
 
   TimePoint last_heard{};
   TimePoint mark{};  // while it is up: of the last ping; else the deadline, of handshake or goodbye
-  TimePoint unwritable_since = never;
-  TimePoint timer_at = never;  // the entry in the timers that counts; later ones are stale
 
-  Tokens relay_bytes{{}};
-  Tokens relay_frames{{}};
-  std::uint64_t bytes_in = 0, bytes_out = 0, frames_relayed = 0;
+  std::unique_ptr<Opening> opening;  // until it is up
+  std::unique_ptr<Queue> queue;      // only while something waits
   Names names;
+  noise::Ciphers ciphers;
+  Tokens relay_bytes;
+  Tokens relay_frames;
+  std::uint64_t bytes_in = 0, bytes_out = 0, frames_relayed = 0;
 
   bool is_opening() const {
     return stage == Stage::hello_sent || stage == Stage::hello_awaited ||
            stage == Stage::finish_awaited || stage == Stage::first_batch_awaited;
   }
   bool has_message() const { return opening != nullptr && !opening->message.empty(); }
-  bool has_work() const { return has_message() || has_batch() || close_after_flush.has_value(); }
+  bool has_work() const { return has_message() || has_batch() || closes_after_flush; }
+  std::size_t waiting_bytes() const { return queue == nullptr ? 0 : queue->waiting_bytes; }
+  void close_after_flush(CloseReason reason) {
+    closes_after_flush = true;
+    close_reason = reason;
+  }
   bool has_batch() const { return queue != nullptr || (wants_fill && stage == Stage::up); }
   void note_round_trip(Duration sample) {
     const auto us = static_cast<std::uint64_t>(sample.count());
@@ -187,6 +211,7 @@ Links::Links(const Identity& self, Crypto& crypto, Options options)
     : self_(self),
       crypto_(crypto),
       options_(std::move(options)),
+      // A second's worth may come at once.
       relay_bytes_{options_.relay_bytes_per_second, options_.relay_bytes_per_second},
       relay_frames_{options_.relay_frames_per_second, options_.relay_frames_per_second} {}
 
@@ -206,14 +231,15 @@ const Links::PeerLink* Links::find(LinkId link) const { return links_.find(link)
 void Links::opened(LinkId id, LinkStart start, TimePoint now, Outbox& out) {
   PeerLink& link = links_.add(id);
   link.dialed = start.dial.has_value();
-  link.names.set(cut(start.remote), cut(start.remote_host), {});
+  link.names.set(std::string_view{start.remote}.substr(0, remote_bytes_max),
+                 std::string_view{start.remote_host}.substr(0, host_bytes_max), {});
   link.opening = std::make_unique<Opening>();
   link.opening->dial = start.dial;
   link.opening->probe = start.probe;
   link.opening->started = link.last_heard = now;
   link.opening->channel_binding = std::move(start.channel_binding);
   link.mark = now + options_.handshake_timeout;
-  arm(link, link.mark);
+  arm(link);
   ++handshakes_;
   if (link.dialed) {
     link.stage = Stage::hello_sent;
@@ -352,7 +378,7 @@ Bytes Links::introduction(const PeerLink& link) const {
 bool Links::finish_handshake(PeerLink& link) {
   auto ciphers = link.opening->noise->split();
   if (!ciphers) return false;
-  link.ciphers.emplace(std::move(*ciphers));
+  link.ciphers = std::move(*ciphers);
   return true;
 }
 
@@ -360,13 +386,10 @@ void Links::come_up(PeerLink& link, TimePoint now, Outbox& out) {
   link.stage = Stage::up;
   end_handshake(link);
   ++out.stats().links_opened;
-  // A second's worth may come at once.
-  link.relay_bytes = Tokens{relay_bytes_};
-  link.relay_frames = Tokens{relay_frames_};
-  arm(link, rounded_up(now + patience_with(link)));
   // The first frame of either side. The listener's tells the dialer that the link is up, and the
   // answer to it is the first measure of the round trip.
   ping(link, now, out);
+  arm(link);
 
   if (PeerLink* const older = sender_to(link.peer)) {
     PEER_RELAY_ASSERT(older->stage == Stage::up);
@@ -460,6 +483,7 @@ void Links::forget_handshake_of(const std::string& host) {
   const auto at = handshakes_by_host_.find(host);
   PEER_RELAY_ASSERT(at != handshakes_by_host_.end());
   if (--at->second == 0) handshakes_by_host_.erase(at);
+  if (handshakes_by_host_.empty()) handshakes_by_host_ = {};  // the memory of a crowd, too
 }
 
 // ---- Receiving ----
@@ -498,7 +522,7 @@ std::optional<FrameReader> Links::received(LinkId id, MutableBytes message, Time
 std::optional<FrameReader> Links::open_batch(PeerLink& link, MutableBytes message, TimePoint now,
                                              Outbox& out) {
   if (link.goodbye_received) return std::nullopt;
-  const auto opened = link.ciphers->receive.open({}, message, message);
+  const auto opened = link.ciphers.receive.open({}, message, message, crypto_);
   if (!opened) {
     out.drop(DropReason::seal_broken);
     abort(link, CloseReason::protocol_error, out);
@@ -544,7 +568,7 @@ void Links::handle(LinkId id, const Frame& frame, TimePoint now, Outbox& out) {
         link->end_reason = *reason;
         leave(*link, *reason, now, out);
       }
-      link->close_after_flush = link->end_reason;
+      link->close_after_flush(link->end_reason);
       touch(*link);
       return;
     }
@@ -564,7 +588,6 @@ void Links::writable(LinkId id) {
   PeerLink* const link = find(id);
   if (link == nullptr) return;
   link->writable = true;
-  link->unwritable_since = never;
   if (link->has_work()) touch(*link);
 }
 
@@ -576,7 +599,7 @@ void Links::closed(LinkId id, CloseReason reason, Outbox& out) {
   // A channel that the other side closed after its goodbye, or after ours, ended for that reason.
   const bool ended_by_us = link.stage == Stage::ended || link.stage == Stage::leaving;
   const CloseReason truth = ended_by_us ? link.end_reason : reason;
-  queued_bytes_ -= link.waiting_bytes;
+  queued_bytes_ -= link.waiting_bytes();
   link.end_reason = truth;
   tell_gone(link, out);
   ++out.stats().links_closed;
@@ -636,7 +659,7 @@ void Links::leave(PeerLink& link, CloseReason reason, TimePoint now, Outbox& out
   link.end_reason = reason;
   link.awaits_pong = false;
   link.mark = now + limits::goodbye_timeout;
-  arm(link, link.mark);
+  arm(link);
   append_goodbye(reason, append_target(link, frame_header_bytes + 1));
   tell_gone(link, out);
 }
@@ -648,7 +671,7 @@ void Links::refuse(PeerLink& link, CloseReason reason) {
        .network = reason == CloseReason::wrong_network ? std::string_view{options_.network}
                                                        : std::string_view{}},
       link.opening->message);
-  link.close_after_flush = reason;
+  link.close_after_flush(reason);
   link.end_reason = reason;
   end_handshake(link);
   link.stage = Stage::ended;
@@ -664,15 +687,14 @@ void Links::abort(PeerLink& link, CloseReason reason, Outbox& out) {
     link.end_reason = reason;
   }
   link.stage = Stage::ended;
-  queued_bytes_ -= link.waiting_bytes;
-  link.waiting_bytes = 0;
+  queued_bytes_ -= link.waiting_bytes();
   link.queue.reset();
   link.wants_fill = false;
   if (link.opening != nullptr) {
     link.opening->message.clear();
     link.opening->noise.reset();
   }
-  link.close_after_flush = link.end_reason;
+  link.close_after_flush(link.end_reason);
   tell_gone(link, out);
   touch(link);
 }
@@ -680,7 +702,8 @@ void Links::abort(PeerLink& link, CloseReason reason, Outbox& out) {
 // From now on nothing is sent by this link. Its peer is lost unless there is another to it.
 void Links::tell_gone(PeerLink& link, Outbox& out) {
   std::erase(surplus_, link.id);
-  if (!std::exchange(link.told_up, false)) return;
+  if (!link.told_up) return;
+  link.told_up = false;
   senders_.erase(std::ranges::lower_bound(senders_, link.peer, {}, &PeerLink::peer));
   for (const LinkId id : surplus_) {
     PeerLink* const other = find(id);
@@ -704,7 +727,7 @@ bool Links::has_room(LinkId id, std::size_t bytes, bool is_control) const {
   if (link == nullptr || link->stage != Stage::up) return false;
   const std::size_t bound =
       limits::link_queue_bytes_max - (is_control ? 0 : limits::link_queue_reserve_bytes);
-  return link->waiting_bytes + bytes <= bound;
+  return link->waiting_bytes() + bytes <= bound;
 }
 
 Bytes* Links::batch_for(LinkId id, std::size_t frame_bytes) {
@@ -721,7 +744,7 @@ Bytes& Links::append_target(PeerLink& link, std::size_t frame_bytes) {
   } else if (link.queue->filling.size() + frame_bytes > batch_plain_bytes_max) {
     link.queue->full.push(std::exchange(link.queue->filling, fresh_buffer()));
   }
-  link.waiting_bytes += static_cast<std::uint32_t>(frame_bytes);
+  link.queue->waiting_bytes += frame_bytes;
   queued_bytes_ += frame_bytes;
   touch(link);
   return link.queue->filling;
@@ -770,10 +793,12 @@ std::optional<Outgoing> Links::next_outgoing(TimePoint now, Outbox& out) {
       link->bytes_out += outgoing.message.size();
       out.stats().bytes_out += outgoing.message.size();
       link->writable = false;
-      link->unwritable_since = now;
+      link->unwritable_since =
+          std::chrono::ceil<decltype(link->unwritable_since)>(now.time_since_epoch());
     }
-    if (link->close_after_flush && !link->has_message() && link->queue == nullptr) {
-      outgoing.then_close = std::exchange(link->close_after_flush, std::nullopt);
+    if (link->closes_after_flush && !link->has_message() && link->queue == nullptr) {
+      link->closes_after_flush = false;
+      outgoing.then_close = link->close_reason;
       link->stage = Stage::ended;
     }
     if (outgoing.has_message || outgoing.then_close) return outgoing;
@@ -789,7 +814,6 @@ Bytes Links::next_batch(PeerLink& link) {
   if (link.queue != nullptr && !(fills && is_crowded && link.fill_is_next)) {
     batch = link.queue->take();
     if (link.queue->filling.empty()) recycle(std::move(link.queue));
-    link.waiting_bytes -= static_cast<std::uint32_t>(batch.size());
     queued_bytes_ -= batch.size();
     link.fill_is_next = true;
   } else {
@@ -818,7 +842,7 @@ void Links::set_fill(Fill fill, void* context) {
 bool Links::seal(PeerLink& link, Bytes& batch) {
   const std::size_t plain = batch.size();
   batch.resize(plain + tag_bytes);
-  return link.ciphers->send.seal({}, BytesView{batch}.first(plain), batch).has_value();
+  return link.ciphers.send.seal({}, BytesView{batch}.first(plain), batch, crypto_).has_value();
 }
 
 void Links::touch(PeerLink& link) {
@@ -842,6 +866,7 @@ std::unique_ptr<Links::Queue> Links::fresh_queue() {
 }
 
 void Links::recycle(std::unique_ptr<Queue> queue) {
+  PEER_RELAY_ASSERT(queue->waiting_bytes == 0);
   if (queues_.size() < queues_kept) queues_.push_back(std::move(queue));
 }
 
@@ -862,37 +887,56 @@ void Links::recycle(Bytes buffer) {
 // ---- Time ----
 
 void Links::wake(TimePoint now, Outbox& out) {
-  if (queues_.size() > queues_kept_idle) queues_.resize(queues_kept_idle);
-  while (const auto due = timers_.pop_due(now)) {
-    PeerLink* const link = find(*due);
-    if (link == nullptr || now < link->timer_at) continue;
-    link->timer_at = never;
-    if (link->stage == Stage::ended) continue;
-    if (link->is_opening() || link->stage == Stage::leaving) {
-      if (now < link->mark) {
-        arm(*link, link->mark);
-      } else {
-        abort(*link,
-              link->is_opening() ? CloseReason::handshake_timeout : CloseReason::goodbye_timeout,
-              out);
-      }
-      continue;
+  give_back();
+  if (now < next_wake_) return;
+  next_wake_ = never;
+  std::vector<std::pair<TimePoint, LinkId>> due;
+  auto note = links_.notes().begin();
+  for (const auto& link : links_) {
+    TimePoint at = time_of(*note);
+    if (at <= now) {
+      at = due_at(*link);
+      *note = note_of(at);
     }
-    keep_alive(*link, now, out);
+    if (at <= now) {
+      due.emplace_back(at, link->id);
+    } else {
+      next_wake_ = std::min(next_wake_, at);
+    }
+    ++note;
+  }
+  std::ranges::sort(due);  // in an order that can be repeated
+  for (const auto& [at, id] : due) {
+    PeerLink& link = *find(id);
+    if (link.stage == Stage::up) {
+      keep_alive(link, now, out);
+    } else {
+      abort(link, link.is_opening() ? CloseReason::handshake_timeout : CloseReason::goodbye_timeout,
+            out);
+    }
+    arm(link);
   }
 }
 
-// Looks at a link that is up; due where there was silence for too long.
+// What a moment with much to send took.
+void Links::give_back() {
+  if (queues_.size() > queues_kept_idle) {
+    queues_.resize(queues_kept_idle);
+    queues_ = std::vector(std::make_move_iterator(queues_.begin()),
+                          std::make_move_iterator(queues_.end()));
+  }
+  if (dirty_.empty()) dirty_.trim();
+}
+
+// Looks at a link that was silent for long, or can't be written to.
 void Links::keep_alive(PeerLink& link, TimePoint now, Outbox& out) {
   const bool is_stalled =
-      link.unwritable_since != never && now - link.unwritable_since >= options_.link_dead_after;
+      !link.writable && now - TimePoint{link.unwritable_since} >= options_.link_dead_after;
   if (is_stalled) return abort(link, CloseReason::queue_stalled, out);
-  const Duration silence = now - link.last_heard;
-  if (silence >= options_.link_dead_after) return abort(link, CloseReason::keepalive_timeout, out);
-  const Duration patience = patience_with(link);
-  if (silence < patience) return arm(link, rounded_up(link.last_heard + patience));
+  if (now - link.last_heard >= options_.link_dead_after) {
+    return abort(link, CloseReason::keepalive_timeout, out);
+  }
   ping(link, now, out);
-  arm(link, rounded_up(std::min(now + patience, link.last_heard + options_.link_dead_after)));
 }
 
 // One ping serves both sides. The dialer's comes first, and the listener's only if it does not.
@@ -907,11 +951,22 @@ void Links::ping(PeerLink& link, TimePoint now, Outbox& out) {
   ++out.stats().frames_out;
 }
 
-// One entry that counts per link; an earlier one takes its place.
-void Links::arm(PeerLink& link, TimePoint at) {
-  if (at >= link.timer_at) return;
-  link.timer_at = at;
-  timers_.arm(at, link.id);
+// When a link must be looked at, if nothing happens to it until then.
+TimePoint Links::due_at(const PeerLink& link) const {
+  if (link.stage == Stage::ended) return never;
+  if (link.stage != Stage::up) return link.mark;
+  const Duration dead_after = options_.link_dead_after;
+  const TimePoint silent = std::max(link.last_heard, link.mark) + patience_with(link);
+  const TimePoint dead = link.last_heard + dead_after;
+  const TimePoint stalled = link.writable ? never : TimePoint{link.unwritable_since} + dead_after;
+  return rounded_up(std::min({silent, dead, stalled}));
+}
+
+// For each link at its new stage. What happens to it then only puts its time off.
+void Links::arm(const PeerLink& link) {
+  const TimePoint at = due_at(link);
+  links_.note(link.id) = note_of(at);
+  next_wake_ = std::min(next_wake_, at);
 }
 
 // ---- What there is ----
@@ -935,8 +990,8 @@ std::optional<LinkFacts> Links::facts(LinkId id) const {
                    .remote_host = link->names.host(),
                    .agent = link->names.agent(),
                    .round_trip = Duration{link->round_trip_us},
-                   .batches_in = link->ciphers->receive.counter(),
-                   .batches_out = link->ciphers->send.counter(),
+                   .batches_in = link->ciphers.receive.counter(),
+                   .batches_out = link->ciphers.send.counter(),
                    .bytes_in = link->bytes_in,
                    .bytes_out = link->bytes_out,
                    .frames_relayed = link->frames_relayed};

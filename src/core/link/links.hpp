@@ -19,7 +19,6 @@
 
 #include "base/id_map.hpp"
 #include "base/ring.hpp"
-#include "base/timers.hpp"
 #include "base/token_bucket.hpp"
 #include "core/crypto/crypto.hpp"
 #include "core/crypto/identity.hpp"
@@ -139,7 +138,7 @@ class Links {
   std::optional<Outgoing> next_outgoing(TimePoint now, Outbox& out);
 
   void wake(TimePoint now, Outbox& out);
-  TimePoint next_wake() const { return timers_.next(); }
+  TimePoint next_wake() const { return next_wake_; }
 
   void recycle(Bytes buffer);
 
@@ -185,13 +184,15 @@ class Links {
   Duration patience_with(const PeerLink& link) const;
   void keep_alive(PeerLink& link, TimePoint now, Outbox& out);
   void ping(PeerLink& link, TimePoint now, Outbox& out);
-  void arm(PeerLink& link, TimePoint at);
+  TimePoint due_at(const PeerLink& link) const;
+  void arm(const PeerLink& link);
   void touch(PeerLink& link);
   void end_handshake(PeerLink& link);
   void forget_handshake_of(const std::string& host);
   Bytes fresh_buffer();
   std::unique_ptr<Queue> fresh_queue();
   void recycle(std::unique_ptr<Queue> queue);
+  void give_back();
   Bytes& append_target(PeerLink& link, std::size_t frame_bytes);
   Bytes next_batch(PeerLink& link);
   bool seal(PeerLink& link, Bytes& batch);
@@ -207,7 +208,7 @@ class Links {
   TokenRate relay_bytes_;
   TokenRate relay_frames_;
 
-  IdMap<LinkId, PeerLink> links_;
+  IdMap<LinkId, PeerLink> links_;   // a note: the second when it is due, at the earliest
   std::vector<PeerLink*> senders_;  // the link to send by for each peer, sorted by the peer's id
   std::unordered_map<std::string, std::size_t> handshakes_by_host_;
   std::size_t handshakes_ = 0;
@@ -216,7 +217,9 @@ class Links {
   std::vector<LinkId> surplus_;  // up, but not the one to send by; few at any time
   std::vector<std::unique_ptr<Queue>> queues_;  // for the next links with something to send
   std::vector<Bytes> pool_;  // empty buffers for the next batches, at most buffers_kept
-  Timers<LinkId> timers_;
+  // No link is due before this. Links are looked at together, once a second at most, and are
+  // dozens: a row of timers would weigh more than it saves.
+  TimePoint next_wake_ = never;
 };
 
 }  // namespace peer_relay

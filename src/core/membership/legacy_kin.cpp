@@ -27,7 +27,8 @@ void Membership::note_kin(const ContactPtr& contact) {
 }
 
 std::size_t Membership::linked_kin() const {
-  return static_cast<std::size_t>(std::ranges::count_if(table_.peers(), &LinkedPeer::is_kin));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(table_.peers(), [](const LinkedPeer& peer) { return peer.is_kin; }));
 }
 
 bool Membership::is_wanted_kin(const NodeId& id) const {

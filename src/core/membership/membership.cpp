@@ -78,13 +78,13 @@ void Membership::handle(const LinkUp& up, TimePoint now, Outbox& out) {
   if (!up.dial && !has_place_for(up.id, relays, up.is_needed)) return turn_away(up, out);
   const bool was_full = table_.relays() >= options_.limits.links_max;
   const bool added = table_.add({.id = up.id,
-                                 .link = up.link,
                                  .relays = relays,
                                  .dialed = up.dial.has_value(),
                                  .is_local = is_local,
                                  .is_needed = up.is_needed,
                                  .is_kin = options_.carries_legacy && up.carries_legacy &&
                                            linked_kin() < limits::legacy_kin_links,
+                                 .link = up.link,
                                  .since = now,
                                  .contact = is_own_record ? contact : nullptr});
   PEER_RELAY_ASSERT(added);
@@ -396,7 +396,7 @@ void Membership::learn(BytesView encoded, bool from_local, TimePoint now, Outbox
 }
 
 bool Membership::is_local_network() const {
-  return std::ranges::any_of(table_.peers(), &LinkedPeer::is_local);
+  return std::ranges::any_of(table_.peers(), [](const LinkedPeer& peer) { return peer.is_local; });
 }
 
 void Membership::handle(const NeighbourContacts& contacts, const NodeId* from, bool is_local,
@@ -637,8 +637,21 @@ bool Membership::needs_link_to(const NodeId& id) const {
   return would_be_first || is_asked_for(id) || is_wanted_kin(id);
 }
 
+// Whether envelopes to us end at somebody whom we know, and are not linked to.
+bool Membership::is_hidden() const {
+  const LinkedPeer* const nearest = table_.closest_relay(self_.id);
+  if (nearest == nullptr) return false;
+  for (int bucket = common_prefix_bits(self_.id, nearest->id); bucket < table_.buckets();
+       ++bucket) {
+    for (const ContactPtr& contact : table_.contacts_in_bucket(bucket)) {
+      if (contact->is_dialable() && is_closer(contact->id, nearest->id, self_.id)) return true;
+    }
+  }
+  return false;
+}
+
 std::optional<NodeId> Membership::home() const {
-  if (joined_) return std::nullopt;
+  if (joined_ && !is_hidden()) return std::nullopt;
   const LinkedPeer* oldest = nullptr;
   for (const LinkedPeer& peer : table_.peers()) {
     if (peer.relays && (oldest == nullptr || peer.since < oldest->since)) oldest = &peer;

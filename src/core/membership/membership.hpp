@@ -131,7 +131,8 @@ class Membership {
   bool has_place_for_relay(const NodeId& id, bool is_needed) const {
     return running_ && has_place_for(id, true, is_needed || needs_link_to(id));
   }
-  /// While we are too new for others to find: a peer by which what is for us should go.
+  /// While others can't find us, being too new, or because somebody stands nearer to us than all
+  /// our peers: a peer by which what is for us should go.
   std::optional<NodeId> home() const;
   /// Whether the application asked for that node, or it would be our first link into its bucket.
   /// The very first link of all may be anybody's.
@@ -182,6 +183,7 @@ class Membership {
   bool has_place_for(const NodeId& id, bool relays, bool is_needed) const;
   bool improves(const NodeId& id) const;
   bool are_siblings(const NodeId& id) const;
+  bool is_hidden() const;
   const LinkedPeer* least_missed(const NodeId& newcomer) const;
   template <class MayGo>
   const LinkedPeer* newest_of_fullest_bucket(const NodeId& newcomer, MayGo may_go) const;

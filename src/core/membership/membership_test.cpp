@@ -496,6 +496,27 @@ TEST_F(MembershipLookups, TheAnswererComesFirstThenThoseItKnowsClosest) {
   EXPECT_NE(table.contact(asker.id), nullptr) << "who asks is learned of";
 }
 
+TEST_F(MembershipLookups, WhoeverIsHiddenBehindAnotherNamesAHome) {
+  start({.advertise = {address("ws://192.0.2.1:80")}, .listening = {{Scheme::ws, 80}}});
+  const Peer oldest = up();
+  run_for(1s);
+  for (int i = 0; i < 5; ++i) up();
+  EXPECT_EQ(membership->home(), std::nullopt);
+
+  const auto nearest = [&] { return table.closest_relay(self.id)->id; };
+  Identity neighbour = somebody();
+  while (!is_closer(neighbour.id, nearest(), self.id)) neighbour = somebody();
+  Identity farther = somebody();
+  while (is_closer(farther.id, nearest(), self.id)) farther = somebody();
+  const Bytes its_record = record(neighbour, {"ws://192.0.2.8:80"});
+  hear(oldest, {record(farther, {"ws://192.0.2.6:80"})});
+  EXPECT_EQ(membership->home(), std::nullopt);
+  hear(oldest, {its_record});
+  EXPECT_EQ(membership->home(), oldest.identity.id) << "what is for us ends at the neighbour";
+  up(neighbour, its_record, "192.0.2.8");
+  EXPECT_EQ(membership->home(), std::nullopt);
+}
+
 TEST_F(MembershipLookups, WhoAsksUnderAnotherNameGetsNoAnswer) {
   start();
   up();

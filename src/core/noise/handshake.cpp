@@ -25,8 +25,7 @@ Span take(Span& rest, std::size_t count) {
 Handshake::Handshake(const HandshakeOptions& options, Crypto& crypto)
     : row_(&row_of(options.pattern)),
       state_(row_->protocol, crypto),
-      own_static_(options.own.secret, crypto),
-      own_ephemeral_(crypto),
+      own_static_(options.own.secret),
       own_static_public_(options.own.public_key),
       role_(options.role) {
   const bool is_initiator = role_ == Role::initiator;
@@ -177,7 +176,7 @@ bool Handshake::mix_agreement(Token token) {
   const bool own_is_static = is_initiator ? initiator_static : responder_static;
   const bool remote_is_static = is_initiator ? responder_static : initiator_static;
 
-  Secret<32> agreed{state_.crypto()};
+  Secret<32> agreed;
   const Secret<32>& own = own_is_static ? own_static_ : own_ephemeral_;
   const AgreementKey& remote = remote_is_static ? remote_static_ : remote_ephemeral_;
   if (!state_.crypto().agree(*own, remote, *agreed)) return false;

@@ -51,7 +51,7 @@ struct Ciphers {
 /// a message that fails to be read breaks the handshake for good and wipes its secrets.
 class Handshake {
  public:
-  /// `crypto` outlives the handshake and what it splits into.
+  /// `crypto` outlives the handshake.
   Handshake(const HandshakeOptions& options, Crypto& crypto);
 
   /// Appends our next message to `out`; a failed call leaves `out` as it was. `payload` is not part
@@ -105,6 +105,6 @@ class Handshake {
   bool knows_remote_static_ = false;
 };
 
-static_assert(sizeof(Handshake) <= 400);
+static_assert(sizeof(Handshake) <= 376);
 
 }  // namespace peer_relay::noise

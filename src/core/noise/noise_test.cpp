@@ -96,15 +96,17 @@ INSTANTIATE_TEST_SUITE_P(Noise, Handshakes,
                          [](const auto& tested) { return tested.param.name; });
 
 Bytes sealed(Cipher& cipher, BytesView plain, BytesView associated = {}) {
+  DeterministicCrypto crypto{1};
   Bytes out(plain.size() + tag_bytes);
-  const auto written = cipher.seal(associated, plain, out);
+  const auto written = cipher.seal(associated, plain, out, crypto);
   EXPECT_TRUE(written && written->size() == out.size());
   return out;
 }
 
 /// What was sealed, or nothing.
 std::optional<Bytes> opened(Cipher& cipher, Bytes message, BytesView associated = {}) {
-  const auto plain = cipher.open(associated, message, message);
+  DeterministicCrypto crypto{1};
+  const auto plain = cipher.open(associated, message, message, crypto);
   if (!plain) return std::nullopt;
   return Bytes(plain->begin(), plain->end());
 }
@@ -605,10 +607,9 @@ TEST(NoiseDeathTest, NeedsTheResponderKeyForIkAndForNothingElse) {
 // ---- What a handshake leaves -----------------------------------------------------------------
 
 TEST(Cipher, KeepsOrder) {
-  DeterministicCrypto crypto{1};
   const SymmetricKey key{1, 2, 3};
-  Cipher sender{Key{key, crypto}};
-  Cipher receiver{Key{key, crypto}};
+  Cipher sender{Key{key}};
+  Cipher receiver{Key{key}};
   const Bytes first = sealed(sender, as_bytes("first"));
   const Bytes second = sealed(sender, as_bytes("second"));
   EXPECT_EQ(opened(receiver, second), std::nullopt);
@@ -623,8 +624,8 @@ TEST(Cipher, KeepsOrder) {
 TEST(Cipher, CarriesPayloadsOfAnySizeThatFits) {
   DeterministicCrypto crypto{1};
   const SymmetricKey key{1, 2, 3};
-  Cipher sender{Key{key, crypto}};
-  Cipher receiver{Key{key, crypto}};
+  Cipher sender{Key{key}};
+  Cipher receiver{Key{key}};
   const std::size_t most = message_bytes_max - tag_bytes;
   Bytes plain(most);
   crypto.random(plain);
@@ -638,29 +639,30 @@ TEST(Cipher, CarriesPayloadsOfAnySizeThatFits) {
 
 TEST(Cipher, RefusesMoreThanAMessageMayHold) {
   DeterministicCrypto crypto{1};
-  Cipher cipher{Key{{}, crypto}};
+  Cipher cipher{Key{{1}}};
   Bytes bytes(message_bytes_max + 1);
   EXPECT_EQ(
-      cipher.seal({}, BytesView{bytes}.first(message_bytes_max - tag_bytes + 1), bytes).error(),
+      cipher.seal({}, BytesView{bytes}.first(message_bytes_max - tag_bytes + 1), bytes, crypto)
+          .error(),
       NoiseError::too_large);
-  EXPECT_EQ(cipher.open({}, bytes, bytes).error(), NoiseError::too_large);
+  EXPECT_EQ(cipher.open({}, bytes, bytes, crypto).error(), NoiseError::too_large);
   EXPECT_EQ(cipher.counter(), 0u);
 }
 
 TEST(Cipher, RefusesLessThanATag) {
   DeterministicCrypto crypto{1};
-  Cipher cipher{Key{{}, crypto}};
+  Cipher cipher{Key{{1}}};
   Bytes bytes(tag_bytes - 1);
   for (std::size_t size = 0; size < tag_bytes; ++size) {
-    EXPECT_EQ(cipher.open({}, BytesView{bytes}.first(size), bytes).error(), NoiseError::truncated);
+    EXPECT_EQ(cipher.open({}, BytesView{bytes}.first(size), bytes, crypto).error(),
+              NoiseError::truncated);
   }
 }
 
 TEST(Cipher, NoticesEachBitThatWasChanged) {
-  DeterministicCrypto crypto{1};
   const SymmetricKey key{1, 2, 3};
-  Cipher sender{Key{key, crypto}};
-  Cipher receiver{Key{key, crypto}};
+  Cipher sender{Key{key}};
+  Cipher receiver{Key{key}};
   const Bytes message = sealed(sender, as_bytes("hello"), as_bytes("header"));
   for (std::size_t bit = 0; bit < message.size() * 8; ++bit) {
     Bytes changed = message;
@@ -675,13 +677,13 @@ TEST(Cipher, NoticesEachBitThatWasChanged) {
 TEST(Cipher, SealsInPlaceAsItDoesElsewhere) {
   DeterministicCrypto crypto{1};
   const SymmetricKey key{1, 2, 3};
-  Cipher in_place{Key{key, crypto}};
-  Cipher elsewhere{Key{key, crypto}};
+  Cipher in_place{Key{key}};
+  Cipher elsewhere{Key{key}};
   Bytes buffer = bytes_of("the plain text and room behind it");
   const std::size_t size = buffer.size();
   const Bytes expected = sealed(elsewhere, buffer);
   buffer.resize(size + tag_bytes + 10, 0xee);
-  const auto written = in_place.seal({}, BytesView{buffer}.first(size), buffer);
+  const auto written = in_place.seal({}, BytesView{buffer}.first(size), buffer, crypto);
   ASSERT_TRUE(written);
   EXPECT_EQ(written->data(), buffer.data());
   EXPECT_TRUE(std::ranges::equal(*written, expected));
@@ -691,18 +693,19 @@ TEST(Cipher, SealsInPlaceAsItDoesElsewhere) {
 TEST(Cipher, UsesTheLastCounterButTheReservedOneNever) {
   DeterministicCrypto crypto{1};
   const SymmetricKey key{1, 2, 3};
-  Cipher sender{Key{key, crypto}, counter_reserved - 1};
-  Cipher receiver{Key{key, crypto}, counter_reserved - 1};
+  Cipher sender{Key{key}, counter_reserved - 1};
+  Cipher receiver{Key{key}, counter_reserved - 1};
   const Bytes last = sealed(sender, as_bytes("last"));
   EXPECT_EQ(opened(receiver, last), bytes_of("last"));
   Bytes bytes(tag_bytes);
   for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(sender.seal({}, {}, bytes).error(), NoiseError::counter_spent);
-    EXPECT_EQ(receiver.open({}, bytes, bytes).error(), NoiseError::counter_spent);
+    EXPECT_EQ(sender.seal({}, {}, bytes, crypto).error(), NoiseError::counter_spent);
+    EXPECT_EQ(receiver.open({}, bytes, bytes, crypto).error(), NoiseError::counter_spent);
   }
 }
 
 TEST(Key, OpensInAnyOrder) {
+  DeterministicCrypto crypto{1};
   Pair pair{Pattern::ik};
   pair.finish(2);
   const Key send = std::move(pair.initiator.ciphers->send).take_key();
@@ -710,13 +713,14 @@ TEST(Key, OpensInAnyOrder) {
   std::vector<Bytes> messages;
   for (std::uint64_t counter = 0; counter < 8; ++counter) {
     Bytes& message = messages.emplace_back(1 + tag_bytes, static_cast<std::uint8_t>(counter));
-    ASSERT_TRUE(send.seal(counter << 40, {}, BytesView{message}.first(1), message));
+    ASSERT_TRUE(send.seal(counter << 40, {}, BytesView{message}.first(1), message, crypto));
   }
   for (const std::uint64_t counter : {7u, 0u, 3u, 3u, 1u, 6u, 2u, 5u, 4u}) {
     Bytes message = messages[counter];
-    EXPECT_EQ(receive.open((counter + 1) << 40, {}, message, message).error(), NoiseError::forged);
+    EXPECT_EQ(receive.open((counter + 1) << 40, {}, message, message, crypto).error(),
+              NoiseError::forged);
     message = messages[counter];
-    const auto plain = receive.open(counter << 40, {}, message, message);
+    const auto plain = receive.open(counter << 40, {}, message, message, crypto);
     ASSERT_TRUE(plain);
     EXPECT_EQ((*plain)[0], counter);
   }
@@ -724,27 +728,27 @@ TEST(Key, OpensInAnyOrder) {
 
 TEST(Key, NeverUsesTheReservedCounter) {
   DeterministicCrypto crypto{1};
-  const Key key{{}, crypto};
+  const Key key{{1}};
   Bytes bytes(tag_bytes);
-  EXPECT_EQ(key.seal(counter_reserved, {}, {}, bytes).error(), NoiseError::counter_spent);
-  EXPECT_EQ(key.open(counter_reserved, {}, bytes, bytes).error(), NoiseError::counter_spent);
-  EXPECT_TRUE(key.seal(counter_reserved - 1, {}, {}, bytes));
+  EXPECT_EQ(key.seal(counter_reserved, {}, {}, bytes, crypto).error(), NoiseError::counter_spent);
+  EXPECT_EQ(key.open(counter_reserved, {}, bytes, bytes, crypto).error(),
+            NoiseError::counter_spent);
+  EXPECT_TRUE(key.seal(counter_reserved - 1, {}, {}, bytes, crypto));
 }
 
 TEST(KeyDeathTest, IsOfNoUseOnceMovedFrom) {
   DeterministicCrypto crypto{1};
-  Key key{{}, crypto};
+  Key key{{1}};
   const Key taken = std::move(key);
   Bytes bytes(tag_bytes);
   // NOLINTNEXTLINE(bugprone-use-after-move): what it is about
-  EXPECT_DEATH(std::ignore = key.seal(0, {}, {}, bytes), "crypto_ != nullptr");
+  EXPECT_DEATH(std::ignore = key.seal(0, {}, {}, bytes, crypto), "is_empty");
 }
 
 TEST(Secret, IsOverwrittenWhenItGoesAndWhereItWasMovedFrom) {
-  DeterministicCrypto crypto{1};
   const std::array<std::uint8_t, 4> bytes{1, 2, 3, 4};
   const std::array<std::uint8_t, 4> zeros{};
-  Secret<4> secret{bytes, crypto};
+  Secret<4> secret{bytes};
   Secret<4> moved = std::move(secret);
   EXPECT_EQ(*secret, zeros);  // NOLINT(bugprone-use-after-move): what it is about
   EXPECT_EQ(*moved, bytes);
@@ -753,7 +757,7 @@ TEST(Secret, IsOverwrittenWhenItGoesAndWhereItWasMovedFrom) {
   EXPECT_EQ(*moved, zeros);  // NOLINT(bugprone-use-after-move)
 
   alignas(Secret<4>) std::array<std::uint8_t, sizeof(Secret<4>)> memory;
-  auto* gone = new (memory.data()) Secret<4>{bytes, crypto};
+  auto* gone = new (memory.data()) Secret<4>{bytes};
   const std::ptrdiff_t at = (**gone).data() - memory.data();
   gone->~Secret();
   EXPECT_TRUE(std::ranges::all_of(std::span{memory}.subspan(static_cast<std::size_t>(at), 4),

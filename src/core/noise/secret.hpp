@@ -4,31 +4,23 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
-
-#include "base/assert.hpp"
-#include "core/crypto/crypto.hpp"
+#include <cstring>
 
 namespace peer_relay::noise {
 
 /// Bytes that leave no trace: overwritten when their owner goes, and where they were moved from.
-/// The crypto port outlives them.
+/// Links and sessions are made of them, so they hold nothing else.
 template <std::size_t size>
 class Secret {
  public:
-  explicit Secret(Crypto& crypto) : crypto_(&crypto) {}
-  Secret(const std::array<std::uint8_t, size>& bytes, Crypto& crypto)
-      : crypto_(&crypto), bytes_(bytes) {}
+  Secret() = default;
+  explicit Secret(const std::array<std::uint8_t, size>& bytes) : bytes_(bytes) {}
 
-  Secret(Secret&& other) noexcept : crypto_(other.crypto_), bytes_(other.bytes_) {
-    other.abandon();
-  }
+  Secret(Secret&& other) noexcept : bytes_(other.bytes_) { other.wipe(); }
   Secret& operator=(Secret&& other) noexcept {
     if (this == &other) return *this;
-    wipe();
-    crypto_ = other.crypto_;
     bytes_ = other.bytes_;
-    other.abandon();
+    other.wipe();
     return *this;
   }
   ~Secret() { wipe(); }
@@ -36,23 +28,20 @@ class Secret {
   std::array<std::uint8_t, size>& operator*() { return bytes_; }
   const std::array<std::uint8_t, size>& operator*() const { return bytes_; }
 
-  /// Never called on what was moved from: nothing is sealed with a key of zeros by mistake.
-  Crypto& crypto() const {
-    PEER_RELAY_ASSERT(crypto_ != nullptr);
-    return *crypto_;
+  void wipe() {
+    std::memset(bytes_.data(), 0, size);
+    // Somebody might read it, as far as compilers know: so none leaves the line above out.
+    __asm__ volatile("" : : "r"(bytes_.data()) : "memory");
   }
 
-  void wipe() {
-    if (crypto_ != nullptr) crypto_->wipe(bytes_);
+  /// Before anything was written to it, and after it was moved from.
+  bool is_empty() const {
+    std::uint8_t any = 0;
+    for (const std::uint8_t byte : bytes_) any |= byte;
+    return any == 0;
   }
 
  private:
-  void abandon() {
-    wipe();
-    crypto_ = nullptr;
-  }
-
-  Crypto* crypto_;
   std::array<std::uint8_t, size> bytes_{};
 };
 

@@ -13,17 +13,17 @@ constexpr std::size_t block_bytes = 128;  // BLAKE2b (RFC 7693 §2.1)
 
 /// HMAC (RFC 2104 §2) with BLAKE2b-512, of two parts in a row. Keys here are hashes, hence never
 /// longer than a block.
-void hmac(const Secret<64>& key, BytesView first, BytesView second, Secret<64>& out) {
-  Crypto& crypto = key.crypto();
-  Secret<block_bytes> inner{crypto};
-  Secret<block_bytes> outer{crypto};
+void hmac(const Secret<64>& key, BytesView first, BytesView second, Secret<64>& out,
+          Crypto& crypto) {
+  Secret<block_bytes> inner;
+  Secret<block_bytes> outer;
   (*inner).fill(0x36);
   (*outer).fill(0x5c);
   for (std::size_t i = 0; i < (*key).size(); ++i) {
     (*inner)[i] ^= (*key)[i];
     (*outer)[i] ^= (*key)[i];
   }
-  Secret<64> inner_hash{crypto};
+  Secret<64> inner_hash;
   const BytesView inner_parts[] = {*inner, first, second};
   crypto.hash(inner_parts, *inner_hash);
   const BytesView outer_parts[] = {*outer, *inner_hash};
@@ -36,15 +36,14 @@ struct Derived {
 };
 
 /// HKDF (RFC 5869) as Noise §4.3 has it, for two outputs.
-Derived hkdf(const Secret<64>& chaining_key, BytesView input) {
+Derived hkdf(const Secret<64>& chaining_key, BytesView input, Crypto& crypto) {
   static constexpr std::uint8_t one = 1;
   static constexpr std::uint8_t two = 2;
-  Crypto& crypto = chaining_key.crypto();
-  Derived out{Secret<64>{crypto}, Secret<64>{crypto}};
-  Secret<64> extracted{crypto};
-  hmac(chaining_key, input, {}, extracted);
-  hmac(extracted, {&one, 1}, {}, out.first);
-  hmac(extracted, *out.first, {&two, 1}, out.second);
+  Derived out;
+  Secret<64> extracted;
+  hmac(chaining_key, input, {}, extracted, crypto);
+  hmac(extracted, {&one, 1}, {}, out.first, crypto);
+  hmac(extracted, *out.first, {&two, 1}, out.second, crypto);
   return out;
 }
 
@@ -55,8 +54,7 @@ void cut(const Secret<64>& from, Secret<32>& to) {
 
 }  // namespace
 
-SymmetricState::SymmetricState(std::string_view protocol, Crypto& crypto)
-    : chaining_key_(crypto), key_(crypto) {
+SymmetricState::SymmetricState(std::string_view protocol, Crypto& crypto) : crypto_(&crypto) {
   PEER_RELAY_ASSERT(protocol.size() <= hash_.size());
   std::ranges::copy(as_bytes(protocol), hash_.begin());
   *chaining_key_ = hash_;
@@ -70,7 +68,7 @@ void SymmetricState::mix_hash(BytesView bytes) {
 }
 
 void SymmetricState::mix_key(BytesView agreed) {
-  Derived derived = hkdf(chaining_key_, agreed);
+  Derived derived = hkdf(chaining_key_, agreed, crypto());
   chaining_key_ = std::move(derived.first);
   cut(derived.second, key_);
   counter_ = 0;
@@ -99,12 +97,12 @@ bool SymmetricState::decrypt_and_hash(BytesView sealed, MutableBytes out) {
 }
 
 SymmetricState::Keys SymmetricState::split() const {
-  const Derived derived = hkdf(chaining_key_, {});
-  Secret<32> first{crypto()};
-  Secret<32> second{crypto()};
+  const Derived derived = hkdf(chaining_key_, {}, crypto());
+  Secret<32> first;
+  Secret<32> second;
   cut(derived.first, first);
   cut(derived.second, second);
-  return {.from_initiator = Key{*first, crypto()}, .from_responder = Key{*second, crypto()}};
+  return {.from_initiator = Key{*first}, .from_responder = Key{*second}};
 }
 
 void SymmetricState::wipe() {

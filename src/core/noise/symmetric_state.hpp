@@ -40,12 +40,13 @@ class SymmetricState {
   /// Binds a channel to this very handshake (Noise §11.2). Not a secret.
   const HashOutput& hash() const { return hash_; }
 
-  Crypto& crypto() const { return chaining_key_.crypto(); }
+  Crypto& crypto() const { return *crypto_; }
 
   /// Forgets all but the hash.
   void wipe();
 
  private:
+  Crypto* crypto_;
   HashOutput hash_{};
   Secret<64> chaining_key_;
   Secret<32> key_;

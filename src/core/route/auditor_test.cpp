@@ -27,7 +27,7 @@ struct Auditing : ::testing::Test {
   const NodeId& add() {
     const LinkId link{++last_link};
     const NodeId id = random.id();
-    EXPECT_TRUE(table.add({.id = id, .link = link, .relays = true, .contact = {}}));
+    EXPECT_TRUE(table.add({.id = id, .relays = true, .link = link, .contact = {}}));
     return table.find(id)->id;
   }
 
@@ -210,7 +210,7 @@ TEST(Auditor, CanBeTurnedOff) {
   Random random{3};
   Table table{random.id()};
   for (std::uint64_t i = 1; i <= 5; ++i) {
-    table.add({.id = random.id(), .link = LinkId{i}, .relays = true, .contact = {}});
+    table.add({.id = random.id(), .relays = true, .link = LinkId{i}, .contact = {}});
   }
   Auditor auditor{table, Random{4}, Duration::max()};
   auditor.start(TimePoint{1s});

@@ -40,7 +40,7 @@ struct Node {
 
   LinkId add(const NodeId& id, bool relays = true) {
     const LinkId link{++last};
-    EXPECT_TRUE(table.add({.id = id, .link = link, .relays = relays, .contact = {}}));
+    EXPECT_TRUE(table.add({.id = id, .relays = relays, .link = link, .contact = {}}));
     ids[link] = id;
     return link;
   }

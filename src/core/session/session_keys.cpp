@@ -14,7 +14,7 @@ SessionKeys::SessionKeys(noise::Ciphers ciphers, Origin origin, TimePoint now)
       made_(now),
       origin_(origin) {}
 
-void SessionKeys::seal(Bytes& content, Bytes& scratch) {
+void SessionKeys::seal(Bytes& content, Bytes& scratch, Crypto& crypto) {
   PEER_RELAY_ASSERT(content.size() >= session_data_header_bytes);
   scratch.clear();
   encode_session_data_header(origin_.their_index, counter_, scratch);
@@ -24,16 +24,17 @@ void SessionKeys::seal(Bytes& content, Bytes& scratch) {
   const std::size_t plain_bytes = content.size() - session_data_header_bytes;
   content.resize(content.size() + tag_bytes);
   const MutableBytes sealed = MutableBytes{content}.subspan(session_data_header_bytes);
-  const auto done = send_.seal(counter_, {}, sealed.first(plain_bytes), sealed);
+  const auto done = send_.seal(counter_, {}, sealed.first(plain_bytes), sealed, crypto);
   PEER_RELAY_ASSERT(done.has_value());
   ++counter_;
 }
 
 std::expected<MutableBytes, DropReason> SessionKeys::open(std::uint64_t counter,
-                                                          MutableBytes sealed, TimePoint now) {
+                                                          MutableBytes sealed, TimePoint now,
+                                                          Crypto& crypto) {
   PEER_RELAY_ASSERT(!is_dead(now));
   if (!seen_.is_new(counter)) return std::unexpected(DropReason::replayed);
-  const auto plain = receive_.open(counter, {}, sealed, sealed);
+  const auto plain = receive_.open(counter, {}, sealed, sealed, crypto);
   if (!plain) return std::unexpected(DropReason::seal_broken);
   seen_.take(counter);
   return *plain;

@@ -27,12 +27,12 @@ class SessionKeys {
 
   /// Makes a content behind session_data_header_bytes of room the body of a SESSION_DATA, in place.
   /// `scratch` saves an allocation; what it holds is lost.
-  void seal(Bytes& content, Bytes& scratch);
+  void seal(Bytes& content, Bytes& scratch, Crypto& crypto);
 
   /// Opens the seal in place, with keys that are not dead. What is not to be taken: replayed or
   /// seal_broken.
   std::expected<MutableBytes, DropReason> open(std::uint64_t counter, MutableBytes sealed,
-                                               TimePoint now);
+                                               TimePoint now, Crypto& crypto);
 
   /// Whether the other end still opens what is sealed now, even if it is long on its way.
   bool may_seal(TimePoint now) const;

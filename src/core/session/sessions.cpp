@@ -77,7 +77,7 @@ std::optional<PublicKey> Sessions::key_of(const NodeId& id) const {
 
 Sessions::Sealer Sessions::sealer_for(const NodeId& to, TimePoint now) {
   Session* const session = sessions_.find(to);
-  SessionKeys* const current = session && session->current ? &*session->current : nullptr;
+  SessionKeys* const current = session ? session->current.get() : nullptr;
   const bool current_seals = current && current->may_seal(now);
   const auto newest = newest_answers_.find(to);
   if (newest != newest_answers_.end()) {
@@ -94,7 +94,7 @@ Sessions::Sealer Sessions::sealer_for(const NodeId& to, TimePoint now) {
 void Sessions::send_data(const NodeId& to, Sealer sealer, SealWish wish, TimePoint now,
                          Outbox& out) {
   PEER_RELAY_ASSERT(sealer.keys->may_seal(now));
-  sealer.keys->seal(wish.content, header_);
+  sealer.keys->seal(wish.content, header_, crypto_);
   if (sealer.session) {
     sealer.session->confirm_at = never;
     sealer.session->careful = sealer.session->careful || wish.careful;
@@ -155,7 +155,7 @@ std::optional<Opened> Sessions::handle_data(const Envelope& envelope, MutableByt
     return std::nullopt;
   }
 
-  const auto plain = keys->open(data->counter, sealed, now);
+  const auto plain = keys->open(data->counter, sealed, now, crypto_);
   if (!plain) return drop(plain.error());
   if (answer) {
     promote(envelope, data->index, now, out);
@@ -174,8 +174,8 @@ std::optional<Opened> Sessions::handle_data(const Envelope& envelope, MutableByt
 SessionKeys* Sessions::keys_named(const NodeId& id, std::uint32_t index) {
   Session* const session = sessions_.find(id);
   if (!session) return nullptr;
-  for (std::optional<SessionKeys>* keys : {&session->current, &session->previous}) {
-    if (*keys && (*keys)->own_index() == index) return &**keys;
+  for (SessionKeys* const keys : {session->current.get(), session->previous.get()}) {
+    if (keys && keys->own_index() == index) return keys;
   }
   return nullptr;
 }
@@ -211,10 +211,10 @@ Sessions::Session& Sessions::install(const NodeId& id, SessionKeys keys, const P
   forget_keys(session->previous);
   if (rank == Rank::current) {
     std::swap(session->previous, session->current);
-    session->current.emplace(std::move(keys));
+    session->current = std::make_unique<SessionKeys>(std::move(keys));
     session->confirm_at = never;
   } else {
-    session->previous.emplace(std::move(keys));
+    session->previous = std::make_unique<SessionKeys>(std::move(keys));
   }
   session->key = proven.key;
   session->home = proven.home;
@@ -248,7 +248,7 @@ void Sessions::confirm_later(const NodeId& id, Session& session, TimePoint now) 
   timers_.arm(session.confirm_at, id);
 }
 
-void Sessions::forget_keys(std::optional<SessionKeys>& keys) {
+void Sessions::forget_keys(std::unique_ptr<SessionKeys>& keys) {
   if (!keys) return;
   indices_.erase(keys->own_index());
   keys.reset();
@@ -262,7 +262,7 @@ void Sessions::attend(const NodeId& id, TimePoint now, Outbox& out) {
   session->confirm_at = never;
   if (!session->current || !session->current->may_seal(now)) return;
   SealWish empty{.to = id, .content = Bytes(session_data_header_bytes)};
-  send_data(id, {.keys = &*session->current, .session = session, .answer = nullptr},
+  send_data(id, {.keys = session->current.get(), .session = session, .answer = nullptr},
             std::move(empty), now, out);
 }
 

@@ -25,6 +25,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -124,10 +125,10 @@ class Sessions {
   /// A conversation that stands, or stood and whose other end we remember.
   struct Session {
     PublicKey key{};
-    std::optional<SessionKeys> current;
-    std::optional<SessionKeys> previous;  ///< opens what is still on its way
-    std::optional<NodeId> home;           ///< what we send goes by it, as the other end last said
-    bool careful = false;                 ///< only so it was reached lately
+    std::optional<NodeId> home;             ///< what we send goes by it, as the other end last said
+    bool careful = false;                   ///< only so it was reached lately
+    std::unique_ptr<SessionKeys> current;   ///< most sessions that we remember have keys no more
+    std::unique_ptr<SessionKeys> previous;  ///< opens what is still on its way
     TimePoint reopened = TimePoint::min();
     TimePoint confirm_at = never;
   };
@@ -258,7 +259,7 @@ class Sessions {
                    TimePoint now);
   bool has_keys_since(const NodeId& id, TimePoint since, bool opened_by_us) const;
   SessionKeys* keys_named(const NodeId& id, std::uint32_t index);
-  void forget_keys(std::optional<SessionKeys>& keys);
+  void forget_keys(std::unique_ptr<SessionKeys>& keys);
   void promote(const Envelope& envelope, std::uint32_t index, TimePoint now, Outbox& out);
   void confirm_later(const NodeId& id, Session& session, TimePoint now);
   void say_unknown(const Envelope& envelope, std::uint32_t index, TimePoint now, Outbox& out);

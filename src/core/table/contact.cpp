@@ -99,8 +99,9 @@ Bytes sign_contact(const ContactRecord& record, const NetworkHash& network, cons
   encode_contact_unsigned(record, encoded);
   const Signature signature = crypto.sign(self.keys, contact_signed_bytes(network, encoded));
   encoded.insert(encoded.end(), signature.begin(), signature.end());
-  encoded.shrink_to_fit();  // it is kept for a day
-  return encoded;
+  // As long as it is, for it is kept for a day. To shrink it would do nothing: libstdc++ does not
+  // without exceptions.
+  return Bytes(encoded.begin(), encoded.end());
 }
 
 }  // namespace peer_relay

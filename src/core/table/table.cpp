@@ -10,41 +10,6 @@
 
 namespace peer_relay {
 
-// Each turn halves the trie: all of [low, high) share their first bits, so the first bit in which
-// they differ decides, and those that agree there with the target are closer than all others.
-std::size_t IdIndex::closest(std::span<const NodeId> sorted, const NodeId& target) {
-  PEER_RELAY_ASSERT(!sorted.empty());
-  std::size_t low = 0;
-  std::size_t high = sorted.size();
-  while (high - low > 1) {
-    const int bit = common_prefix_bits(sorted[low], sorted[high - 1]);
-    const auto first_set = std::partition_point(sorted.begin() + static_cast<std::ptrdiff_t>(low),
-                                                sorted.begin() + static_cast<std::ptrdiff_t>(high),
-                                                [bit](const NodeId& id) { return !id.bit(bit); });
-    const auto middle = static_cast<std::size_t>(first_set - sorted.begin());
-    (target.bit(bit) ? low : high) = middle;
-  }
-  return low;
-}
-
-std::pair<std::size_t, std::size_t> IdIndex::bucket(std::span<const NodeId> sorted,
-                                                    const NodeId& self, int bits) {
-  if (bits >= id_bits) return {0, 0};
-  // The ids of one bucket are a subtree: the same first bits as ours, then the other one.
-  NodeId inside = self;
-  inside.bytes[static_cast<std::size_t>(bits / 8)] ^= static_cast<std::uint8_t>(0x80 >> bits % 8);
-  const auto is_before = [&](const NodeId& id) {
-    return id < inside && common_prefix_bits(id, inside) <= bits;
-  };
-  const auto is_not_behind = [&](const NodeId& id) {
-    return id < inside || common_prefix_bits(id, inside) > bits;
-  };
-  const auto low = std::ranges::partition_point(sorted, is_before);
-  const auto high = std::partition_point(low, sorted.end(), is_not_behind);
-  return {static_cast<std::size_t>(low - sorted.begin()),
-          static_cast<std::size_t>(high - sorted.begin())};
-}
-
 namespace {
 
 // Whether one operator's network would fill more than its share of a bucket. Addresses that only
@@ -68,14 +33,16 @@ std::size_t Table::place_of(const NodeId& peer) const {
 bool Table::add(LinkedPeer peer) {
   const std::size_t at = place_of(peer.id);
   if (at < peers_.size() && peers_[at].id == peer.id) return false;
-  if (peer.relays) insert_relay(peer.id);
   const ContactPtr heard = contact(peer.id);
   if (heard != nullptr && (peer.contact == nullptr || peer.contact->sequence < heard->sequence)) {
     peer.contact = heard;
   }
   forget(peer.id);
+  const bool relays = peer.relays;
   grow_gently(peers_);
   peers_.insert(peers_.begin() + static_cast<std::ptrdiff_t>(at), std::move(peer));
+  for (Place& place : relays_) place += place >= at ? 1 : 0;
+  if (relays) insert_relay(at);
   return true;
 }
 
@@ -85,6 +52,7 @@ bool Table::remove(const NodeId& peer) {
   set_relays(peer, false);
   const ContactPtr contact = std::move(peers_[at].contact);
   peers_.erase(peers_.begin() + static_cast<std::ptrdiff_t>(at));
+  for (Place& place : relays_) place -= place > at ? 1 : 0;
   // Whoever dialed whom, it was there, and may be again.
   if (contact != nullptr && contact->is_dialable()) learn(contact, true);
   return true;
@@ -103,36 +71,38 @@ void Table::set_relays(const NodeId& peer, bool relays) {
   LinkedPeer* const found = find(peer);
   if (found == nullptr || found->relays == relays) return;
   found->relays = relays;
+  const std::size_t place = place_of(peer);
   if (relays) {
-    insert_relay(peer);
+    insert_relay(place);
   } else {
-    relay_ids_.erase(std::ranges::lower_bound(relay_ids_, peer));
+    relays_.erase(std::ranges::lower_bound(relays_, place));
   }
 }
 
-void Table::insert_relay(const NodeId& peer) {
-  grow_gently(relay_ids_);
-  relay_ids_.insert(std::ranges::lower_bound(relay_ids_, peer), peer);
+void Table::insert_relay(std::size_t place) {
+  grow_gently(relays_);
+  relays_.insert(std::ranges::lower_bound(relays_, place), static_cast<Place>(place));
 }
 
 const LinkedPeer* Table::closest_relay(const NodeId& target) const {
-  if (relay_ids_.empty()) return nullptr;
-  return find(relay_ids_[IdIndex::closest(relay_ids_, target)]);
+  if (relays_.empty()) return nullptr;
+  return &peers_[relays_[IdIndex::closest(relay_ids(), target)]];
 }
 
 const LinkedPeer* Table::closest_relay(const NodeId& target,
                                        std::span<const NodeId> avoided) const {
-  const NodeId* best = nullptr;
-  for (const NodeId& id : relay_ids_) {
-    if (std::ranges::find(avoided, id) != avoided.end()) continue;
-    if (best == nullptr || is_closer(id, *best, target)) best = &id;
+  const LinkedPeer* best = nullptr;
+  for (const Place place : relays_) {
+    const LinkedPeer& relay = peers_[place];
+    if (std::ranges::find(avoided, relay.id) != avoided.end()) continue;
+    if (best == nullptr || is_closer(relay.id, best->id, target)) best = &relay;
   }
-  return best == nullptr ? nullptr : find(*best);
+  return best;
 }
 
 std::vector<NodeId> Table::siblings() const {
-  std::vector<NodeId> closest(std::min(relay_ids_.size(), limits::siblings));
-  std::ranges::partial_sort_copy(relay_ids_, closest, [this](const NodeId& a, const NodeId& b) {
+  std::vector<NodeId> closest(std::min(relays_.size(), limits::siblings));
+  std::ranges::partial_sort_copy(relay_ids(), closest, [this](const NodeId& a, const NodeId& b) {
     return is_closer(a, b, self_);
   });
   return closest;
@@ -144,34 +114,30 @@ bool Table::is_sibling(const NodeId& peer) const {
 
 bool Table::is_among_closest(const NodeId& id, const NodeId& target, std::size_t count) const {
   std::size_t closer = 0;
-  for (const NodeId& other : relay_ids_) {
+  for (const NodeId& other : relay_ids()) {
     if (!is_closer(other, id, target) || other == target) continue;
     if (++closer == count) return false;
   }
   return closer < count;
 }
 
-std::span<const NodeId> Table::relay_ids_in_bucket(int bucket) const {
-  const auto [low, high] = IdIndex::bucket(relay_ids_, self_, bucket);
-  return std::span{relay_ids_}.subspan(low, high - low);
-}
-
 std::size_t Table::relays_in_bucket(int bucket) const {
-  const auto [low, high] = IdIndex::bucket(relay_ids_, self_, bucket);
+  const auto [low, high] = IdIndex::bucket(relay_ids(), self_, bucket);
   return high - low;
 }
 
 // Either way from our own place in the row, the common prefixes only get shorter.
 int Table::sibling_depth() const {
-  if (relay_ids_.size() < limits::siblings) return 0;
-  const auto own_place = std::ranges::lower_bound(relay_ids_, self_);
+  const auto ids = relay_ids();
+  if (ids.size() < limits::siblings) return 0;
+  const auto own_place = std::ranges::lower_bound(ids, self_);
   auto before = own_place;
   auto behind = own_place;
   int bits = 0;
   for (std::size_t i = 0; i < limits::siblings; ++i) {
     const int bits_before =
-        before == relay_ids_.begin() ? -1 : common_prefix_bits(self_, *std::prev(before));
-    const int bits_behind = behind == relay_ids_.end() ? -1 : common_prefix_bits(self_, *behind);
+        before == ids.begin() ? -1 : common_prefix_bits(self_, *std::prev(before));
+    const int bits_behind = behind == ids.end() ? -1 : common_prefix_bits(self_, *behind);
     bits = std::max(bits_before, bits_behind);
     if (bits == bits_before) {
       --before;
@@ -184,7 +150,7 @@ int Table::sibling_depth() const {
 
 std::vector<std::size_t> Table::relays_by_bucket(int buckets) const {
   std::vector<std::size_t> counts(static_cast<std::size_t>(buckets));
-  for (const NodeId& id : relay_ids_) {
+  for (const NodeId& id : relay_ids()) {
     const auto bucket = static_cast<std::size_t>(common_prefix_bits(self_, id));
     if (bucket < counts.size()) ++counts[bucket];
   }
@@ -204,8 +170,12 @@ bool Table::learn(const ContactPtr& contact, bool from_experience) {
     return true;
   }
   const auto index = static_cast<std::size_t>(common_prefix_bits(self_, contact->id));
-  if (index >= buckets_.size()) buckets_.resize(index + 1);
-  std::vector<ContactPtr>& bucket = buckets_[index];
+  if (index >= bucket_ends_.size()) {
+    bucket_ends_.resize(index + 1, static_cast<std::uint16_t>(contacts_.size()));
+  }
+  const std::size_t begin = bucket_begin(index);
+  const std::size_t end = bucket_ends_[index];
+  const std::span<ContactPtr> bucket = std::span{contacts_}.subspan(begin, end - begin);
   const auto known =
       std::ranges::find(bucket, contact->id, [](const ContactPtr& c) { return c->id; });
   if (known != bucket.end()) {
@@ -215,9 +185,9 @@ bool Table::learn(const ContactPtr& contact, bool from_experience) {
   }
   if (!from_experience && crowds(bucket, *contact)) return false;
   if (bucket.size() < limits::contacts_per_bucket) {
-    grow_gently(bucket);
-    bucket.push_back(contact);
-    ++contact_count_;
+    grow_gently(contacts_);
+    contacts_.insert(contacts_.begin() + static_cast<std::ptrdiff_t>(end), contact);
+    for (std::size_t i = index; i < bucket_ends_.size(); ++i) ++bucket_ends_[i];
     return true;
   }
   // One that we have met, or that belongs beside us, takes the place of the one farthest from us.
@@ -232,9 +202,13 @@ bool Table::learn(const ContactPtr& contact, bool from_experience) {
 
 void Table::forget(const NodeId& id) {
   const auto index = static_cast<std::size_t>(common_prefix_bits(self_, id));
-  if (index >= buckets_.size()) return;
-  contact_count_ -=
-      std::erase_if(buckets_[index], [&](const ContactPtr& contact) { return contact->id == id; });
+  if (index >= bucket_ends_.size()) return;
+  const auto bucket = contacts_in_bucket(static_cast<int>(index));
+  const auto known =
+      std::ranges::find(bucket, id, [](const ContactPtr& contact) { return contact->id; });
+  if (known == bucket.end()) return;
+  contacts_.erase(contacts_.begin() + (&*known - contacts_.data()));
+  for (std::size_t i = index; i < bucket_ends_.size(); ++i) --bucket_ends_[i];
 }
 
 ContactPtr Table::contact(const NodeId& id) const {
@@ -247,10 +221,15 @@ ContactPtr Table::contact(const NodeId& id) const {
   return nullptr;
 }
 
+std::size_t Table::bucket_begin(std::size_t index) const {
+  return index == 0 ? 0 : bucket_ends_[index - 1];
+}
+
 std::span<const ContactPtr> Table::contacts_in_bucket(int bucket) const {
   const auto index = static_cast<std::size_t>(bucket);
-  return index < buckets_.size() ? std::span<const ContactPtr>{buckets_[index]}
-                                 : std::span<const ContactPtr>{};
+  if (index >= bucket_ends_.size()) return {};
+  const std::size_t begin = bucket_begin(index);
+  return std::span{contacts_}.subspan(begin, bucket_ends_[index] - begin);
 }
 
 namespace {
@@ -286,9 +265,9 @@ std::vector<ContactPtr> Table::closest_contacts(const NodeId& target, std::size_
     for (const LinkedPeer& peer : peers_) {
       if (peer.contact != nullptr) candidates.push_back({peer.id, &peer.contact});
     }
-    for (const auto& bucket : buckets_) {
+    for (const ContactPtr& contact : contacts_) {
       if (only_linked) break;
-      for (const ContactPtr& contact : bucket) candidates.push_back({contact->id, &contact});
+      candidates.push_back({contact->id, &contact});
     }
     take_closest(candidates, target, count, found);
     return found;

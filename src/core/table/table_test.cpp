@@ -53,11 +53,11 @@ NodeId closest_of(std::span<const NodeId> ids, const NodeId& target) {
 }
 
 LinkedPeer relay(const NodeId& id, std::uint64_t link = 1) {
-  return {.id = id, .link = LinkId{link}, .relays = true, .contact = {}};
+  return {.id = id, .relays = true, .link = LinkId{link}, .contact = {}};
 }
 
 LinkedPeer leaf(const NodeId& id, std::uint64_t link = 1) {
-  return {.id = id, .link = LinkId{link}, .relays = false, .contact = {}};
+  return {.id = id, .relays = false, .link = LinkId{link}, .contact = {}};
 }
 
 ContactPtr contact_of(const NodeId& id, std::string address = "ws://10.0.0.1:80",
