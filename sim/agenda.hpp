@@ -23,6 +23,8 @@ namespace peer_relay::sim {
 template <class Event>
 class Agenda {
  public:
+  static constexpr Duration slot_time{1024};
+
   void add(Event event) {
     const std::uint64_t slot = slot_of(event.at);
     if (slot <= current_) {
@@ -48,6 +50,23 @@ class Agenda {
     return event;
   }
 
+  /// No event is due before that; never without any. Exact to a slot.
+  TimePoint earliest() const {
+    TimePoint least = never;
+    if (!due_.empty()) least = due_.back().at;
+    if (!late_.empty()) least = std::min(least, late_.front().at);
+    if (least != never) return least;
+    if (!far_.empty()) least = far_.front().at;
+    for (std::uint64_t slot = current_ + 1; in_slots_ > 0; ++slot) {
+      if (!slots_[slot % slots_.size()].empty()) return std::min(least, start_of(slot));
+    }
+    return least;
+  }
+
+  /// The last moment of the slot that `at` is in. What is planned `slot_time` ahead or more is due
+  /// after it.
+  static TimePoint end_of_slot(TimePoint at) { return start_of(slot_of(at) + 1) - Duration{1}; }
+
   /// What pop() is likely to give the `n`th time from now on, counted from 0; null where nothing is
   /// known of it yet.
   const Event* peek(std::size_t n) const {
@@ -55,11 +74,13 @@ class Agenda {
   }
 
  private:
-  static constexpr std::uint64_t slot_bits = 10;   // 1,024 us
   static constexpr std::size_t slot_count = 1024;  // beyond the longest latency
 
   static std::uint64_t slot_of(TimePoint at) {
-    return static_cast<std::uint64_t>(at.time_since_epoch().count()) >> slot_bits;
+    return static_cast<std::uint64_t>(at.time_since_epoch() / slot_time);
+  }
+  static TimePoint start_of(std::uint64_t slot) {
+    return TimePoint{static_cast<Duration::rep>(slot) * slot_time};
   }
   static void push(std::vector<Event>& heap, Event event) {
     heap.push_back(std::move(event));

@@ -55,6 +55,7 @@ struct Report {
 
   // Of this machine: not part of what the same seed repeats.
   double wall_seconds = 0;
+  std::size_t threads = 1;
   double memory_per_node = 0;  ///< bytes; 0: not measured
 
   bool passed() const {

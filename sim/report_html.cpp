@@ -399,6 +399,7 @@ std::string facts(const Report& report) {
                     fact("seed", std::to_string(report.seed)) +
                     fact("simulated", seconds_text(report.virtual_seconds)) +
                     fact("wall time", seconds_text(report.wall_seconds));
+  if (report.threads > 1) out += fact("threads", std::to_string(report.threads));
   if (report.memory_per_node > 0) out += fact("memory a node", bytes_text(report.memory_per_node));
   out += fact("event hash", fmt::format("<code>{:016x}</code>", report.event_hash));
   return "<dl>\n" + out + "</dl>\n";

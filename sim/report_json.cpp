@@ -66,26 +66,27 @@ Json json_of(const std::vector<std::pair<std::string, std::uint64_t>>& dropped) 
 }  // namespace
 
 std::string json_of(const Report& report) {
-  const Json object{
-      {"scenario", report.scenario},
-      {"about", report.about},
-      {"nodes", report.nodes},
-      {"seed", report.seed},
-      {"command", report.command},
-      {"event_hash", fmt::format("{:016x}", report.event_hash)},
-      {"virtual_seconds", report.virtual_seconds},
-      {"findings", json_of(report.findings)},
-      {"hops", report.hops},
-      {"delivery", json_of(report.delivery)},
-      {"storms", json_of(report.storms)},
-      {"links", summary_of(report.links)},
-      {"control_bytes", summary_of(report.control_bytes)},
-      {"relayed_bytes", summary_of(report.relayed_bytes)},
-      {"join_envelopes", summary_of(report.join_envelopes)},
-      {"dropped", json_of(report.dropped)},
-      {"machine",
-       {{"wall_seconds", report.wall_seconds}, {"memory_per_node", report.memory_per_node}}},
-      {"passed", report.passed()}};
+  const Json object{{"scenario", report.scenario},
+                    {"about", report.about},
+                    {"nodes", report.nodes},
+                    {"seed", report.seed},
+                    {"command", report.command},
+                    {"event_hash", fmt::format("{:016x}", report.event_hash)},
+                    {"virtual_seconds", report.virtual_seconds},
+                    {"findings", json_of(report.findings)},
+                    {"hops", report.hops},
+                    {"delivery", json_of(report.delivery)},
+                    {"storms", json_of(report.storms)},
+                    {"links", summary_of(report.links)},
+                    {"control_bytes", summary_of(report.control_bytes)},
+                    {"relayed_bytes", summary_of(report.relayed_bytes)},
+                    {"join_envelopes", summary_of(report.join_envelopes)},
+                    {"dropped", json_of(report.dropped)},
+                    {"machine",
+                     {{"wall_seconds", report.wall_seconds},
+                      {"threads", report.threads},
+                      {"memory_per_node", report.memory_per_node}}},
+                    {"passed", report.passed()}};
   return object.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -114,9 +114,11 @@ std::string run_text(const Report& report) {
   const std::string memory = report.memory_per_node > 0
                                  ? fmt::format(", {} a node", bytes_text(report.memory_per_node))
                                  : std::string{};
-  return fmt::format("event hash {:016x}, {} simulated in {}{}\n", report.event_hash,
+  const std::string threads =
+      report.threads > 1 ? fmt::format(" by {} threads", report.threads) : std::string{};
+  return fmt::format("event hash {:016x}, {} simulated in {}{}{}\n", report.event_hash,
                      seconds_text(report.virtual_seconds), seconds_text(report.wall_seconds),
-                     memory);
+                     threads, memory);
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ struct Setting {
   std::size_t nodes = 1000;
   std::uint64_t seed = 1;
   CryptoFlavour crypto = CryptoFlavour::modelled;
+  std::size_t threads = 1;  ///< which changes nothing but the time it takes
   std::function<void(const Progress&)> progress;
 };
 

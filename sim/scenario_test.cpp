@@ -42,6 +42,25 @@ TEST(Scenarios, TheSameSeedIsTheSameReport) {
   EXPECT_NE(one.event_hash, play("kill25", 4).event_hash);
 }
 
+// Storms of each kind of event: dials and data channels, deaths, tearing, slow links, lies.
+class Threads : public testing::TestWithParam<const char*> {};
+
+TEST_P(Threads, ChangeNothing) {
+  const Scenario& scenario = *find_scenario(GetParam());
+  const auto run_with = [&, seed = seed_from_environment(6)](std::size_t threads) {
+    Report report =
+        scenario.run(scenario, {.nodes = 40, .seed = seed, .threads = threads, .progress = {}});
+    report.wall_seconds = report.memory_per_node = 0;
+    report.threads = 1;
+    return json_of(report);
+  };
+  EXPECT_EQ(run_with(1), run_with(3));
+}
+
+INSTANTIATE_TEST_SUITE_P(Any, Threads,
+                         testing::Values("browsers", "kill25", "misrouters", "partition-heal",
+                                         "slow", "steady"));
+
 TEST(Scenarios, LiarsBreakNoLaw) {
   for (const char* const name : {"droppers", "misrouters", "eclipse"}) {
     for (const Finding& finding : play(name, 5).findings) {

@@ -31,7 +31,7 @@ std::string percent(double part) {
 
 Stage::Stage(const Scenario& scenario, const Setting& setting, double seconds)
     : setting_(setting),
-      world_(setting.seed, setting.crypto),
+      world_(setting.seed, setting.crypto, setting.threads),
       random_(setting.seed ^ 0x57a6e),
       seconds_(seconds),
       started_(std::chrono::steady_clock::now()) {
@@ -41,6 +41,7 @@ Stage::Stage(const Scenario& scenario, const Setting& setting, double seconds)
   report_.about = scenario.about;
   report_.nodes = setting.nodes;
   report_.seed = setting.seed;
+  report_.threads = setting.threads;
   report_.command = fmt::format("peer-relay sim --scenario {} --nodes {} --seed {}{}",
                                 scenario.name, setting.nodes, setting.seed,
                                 setting.crypto == CryptoFlavour::sodium ? " --crypto sodium" : "");

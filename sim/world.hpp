@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Many engines, one clock, one seed: the network in one thread. A host like the Asio runtime, only
-// that time passes when run_for() says so and links are entries in a queue. Links fail here as they
-// fail outside: they die, stall, go dark while open; nodes are killed, and lie.
+// Many engines, one clock, one seed: a host like the Asio runtime, only that time passes when
+// run_for() says so and links are entries in a queue. Links fail here as they fail outside: they
+// die, stall, go dark while open; nodes are killed, and lie.
 //
-// The same seed and the same calls give the same run, event by event.
+// The same seed and the same calls give the same run, event by event, with any number of threads:
+// what a node does depends on nothing but what has happened to it, in the order of time, and where
+// that is equal, of who caused it.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +18,10 @@
 #include <string>
 #include <vector>
 
-#include "agenda.hpp"
 #include "base/random.hpp"
 #include "core/engine/engine.hpp"
+#include "crew.hpp"
+#include "entropy.hpp"
 #include "modelled_crypto.hpp"
 #include "sodium/sodium_crypto.hpp"
 
@@ -27,13 +30,12 @@ namespace peer_relay::sim {
 /// libsodium, but for entropy, which comes from the seed.
 class SeededCrypto final : public SodiumCrypto {
  public:
-  explicit SeededCrypto(std::uint64_t seed) : random_(seed) {}
-  void random(MutableBytes out) override {
-    for (std::uint8_t& byte : out) byte = static_cast<std::uint8_t>(random_.next() >> 56);
-  }
+  /// `entropy` outlives it.
+  explicit SeededCrypto(Entropy& entropy) : entropy_(entropy) {}
+  void random(MutableBytes out) override { entropy_.fill(out); }
 
  private:
-  Random random_;
+  Entropy& entropy_;
 };
 
 /// A node of the world, by its number from 0.
@@ -65,7 +67,8 @@ struct StreamPage {
   std::uint32_t code = 0;
 };
 
-/// Hears what applications hear, in place of the inboxes: for worlds too large to keep it all.
+/// Hears what applications hear, in place of the inboxes: for worlds too large to keep it all. It
+/// is told in the caller's thread, of each node in the order of time.
 class Audience {
  public:
   virtual ~Audience() = default;
@@ -76,12 +79,16 @@ class Audience {
 /// Which crypto port a world's engines have: libsodium with seeded entropy, or the model of it.
 enum class CryptoFlavour : std::uint8_t { sodium, modelled };
 
+/// Called from one thread. With several of its own it divides the nodes among them while time
+/// passes, and wants latencies of least_latency and more; lies and tampering then happen in any of
+/// them.
 class World {
  public:
-  explicit World(std::uint64_t seed, CryptoFlavour flavour = CryptoFlavour::sodium);
-  /// With a port of one's own, made for the seed that it is given.
-  using MakeCrypto = std::unique_ptr<Crypto> (*)(std::uint64_t seed);
-  World(std::uint64_t seed, MakeCrypto make_crypto);
+  explicit World(std::uint64_t seed, CryptoFlavour flavour = CryptoFlavour::sodium,
+                 std::size_t threads = 1);
+  /// With ports of one's own, one for each thread.
+  using MakeCrypto = std::unique_ptr<Crypto> (*)(Entropy& entropy);
+  World(std::uint64_t seed, MakeCrypto make_crypto, std::size_t threads = 1);
   ~World();
 
   // ---- Nodes --------------------------------------------------------------------------------
@@ -135,8 +142,8 @@ class World {
 
   bool are_linked(NodeNumber a, NodeNumber b) const;
   /// Links over data channels, made so far.
-  std::uint64_t data_channels() const { return data_channels_; }
-  /// How many channels there are between two nodes, whatever the nodes think of them.
+  std::uint64_t data_channels() const;
+  /// How many channels one node has to another, whatever it thinks of them.
   std::size_t channels(NodeNumber a, NodeNumber b) const;
   /// Still open, yet nothing arrives any more: how real links die.
   void go_dark(NodeNumber a, NodeNumber b);
@@ -164,12 +171,14 @@ class World {
   Stranger& intrude(NodeNumber node);
   void speak(Stranger& stranger, Bytes message);
 
+  /// With which threads need to meet only so often.
+  static constexpr Duration least_latency{1024};
   Duration latency(NodeNumber a, NodeNumber b) const;
   /// Between any two, uniformly.
   void set_latency(Duration low, Duration high) { low_ = low, high_ = high; }
   /// As on the Internet, generated: places on a plane that takes 80 ms to cross, and from each node
-  /// to its network a log-normal detour with a median of 4 ms. Half of all pairs are within about
-  /// 50 ms, one in a hundred beyond 120 ms.
+  /// to its network a log-normal detour with a median of 4 ms; least_latency in any case. Half of
+  /// all pairs are within about 50 ms, one in a hundred beyond 120 ms.
   void set_internet_latency() { is_internet_ = true; }
   /// So many of a thousand links, from now on, carry no more than that, and queue the rest.
   void make_slow(std::uint64_t per_mille, std::uint64_t bytes_per_second) {
@@ -191,95 +200,76 @@ class World {
 
   std::uint64_t seed() const { return seed_; }
   /// Of all that has happened: two runs with the same hash were the same.
-  std::uint64_t event_hash() const { return event_hash_; }
-
-  // For drive(): the host's side.
-  struct Node;
+  std::uint64_t event_hash() const;
 
  private:
-  friend struct Node;
-  struct Channel;
+  struct Node;
+  struct Wire;
   struct Diary;
   struct Place;
+  struct Event;
+  struct Told;
+  struct Shard;
   using Happening = std::move_only_function<void()>;
 
-  struct Event {
-    enum class Kind : std::uint8_t {
-      arrive,    ///< `batch`, at the other end of `link`
-      writable,  ///< `link`, at its node
-      gone,      ///< the other end of `link`: it hears that this end has closed, for `reason`
-      wake,      ///< `node`, if that is still when it wants to be woken
-      call,
-    };
-    TimePoint at{};
-    std::uint64_t order = 0;
-    Kind kind = Kind::call;
-    CloseReason reason = CloseReason::shutdown;
-    std::uint32_t node = 0;
-    LinkId link{};
-    Bytes batch{};
-    std::unique_ptr<Happening> call{};
-
-    bool operator<(const Event& other) const {
-      return at != other.at ? at > other.at : order > other.order;
-    }
-  };
-
-  void later(Duration wait, Happening happen);
-  void later(Duration wait, Event event);
-  void happen(Event event);
-  void foresee();
+  // Nodes.
+  void start(Node& node, const NodeSpec& spec);
   Place make_place(NodeNumber node) const;
-  bool is_slow(NodeNumber a, NodeNumber b) const;
-  void drive(NodeNumber node);
-  void start(NodeNumber node, const NodeSpec& spec);
-  void dial(NodeNumber from, DialId dial, const Address& address);
-  void negotiate(NodeNumber node, Negotiate what);
-  void make_data_channel(NodeNumber offerer, NegotiationId offered, NodeNumber answerer,
+  void disconnect(Node& node, bool others_notice);
+  bool is_alive(NodeNumber node, std::uint64_t life) const;
+
+  // What a node's engine wants.
+  void drive(Node& node);
+  void dial(Node& from, DialId dial, const Address& address);
+  void fail(Node& node, DialId dial, Duration wait, DialError error);
+  void open(Node& here, Node& there, LinkId asked_for, LinkOrigin as_seen_here,
+            LinkOrigin as_seen_there);
+  void negotiate(Node& node, const Negotiate& what);
+  void make_data_channel(Node& offerer, NegotiationId offered, NodeNumber answerer,
                          NegotiationId answered);
-  void transmit(LinkId link, Bytes batch);
-  void close(NodeNumber from, LinkId link, CloseReason reason);
-  void arrive(LinkId link, Bytes message);
-  void hear_gone(LinkId link, CloseReason reason);
+  void fail(Node& from, NodeNumber at, NegotiationId negotiation, Duration wait);
+  void transmit(Node& from, LinkId link, Bytes batch);
+  void close(Node& from, LinkId link, CloseReason reason);
+
+  // Links. Each end is a wire of its node's, which is all that knows of it.
+  LinkId new_wire(Node& node, std::uint32_t to, Duration latency);
+  void release(Node& node, LinkId link);
+  std::optional<LinkId> link_between(NodeNumber a, NodeNumber b) const;
+  TimePoint leaves_at(const Node& node, LinkId link) const;
   std::optional<NodeNumber> node_at(const Address& address) const;
   bool is_forbidden(NodeNumber a, NodeNumber b) const;
+  bool can_reach(NodeNumber a, NodeNumber b) const;
+  bool is_slow(NodeNumber a, NodeNumber b) const;
 
-  // Channels. A link is an end of one; its number says which.
-  LinkId open_channel(std::uint32_t first, std::uint32_t second, Duration latency);
-  Channel* channel_of(LinkId link);
-  const Channel* channel_of(LinkId link) const;
-  void attach(LinkId link);
-  void detach(LinkId link);
-  std::optional<LinkId> link_between(NodeNumber a, NodeNumber b) const;
-  void disconnect(NodeNumber node, bool others_notice);
+  // Events: `from` is whose doing they are.
+  void later(Node& from, Duration wait, Event event);
+  void later(Node& from, NodeNumber at, Duration wait, Happening happen);
+  void happen(Event event);
+  void arrive(Node& node, LinkId link, MutableBytes batch);
+  void hear_gone(Node& node, LinkId link, CloseReason reason);
+  void wake(Node& node);
+  void foresee(const Shard& shard);
+  void pass(Shard& shard, TimePoint until);
+  void pass_side_by_side(std::size_t member);
+  void tell_audience();
 
   std::uint64_t seed_;
   Random random_;
-  std::unique_ptr<Crypto> crypto_;
-  std::shared_ptr<ContactPool> contact_pool_ = make_contact_pool();
   TimePoint now_{std::chrono::seconds{1}};
-  std::uint64_t next_order_ = 0;
-  std::uint64_t event_hash_ = 14695981039346656037u;
   Duration low_ = std::chrono::milliseconds{10};
   Duration high_ = std::chrono::milliseconds{50};
   bool is_internet_ = false;
   bool is_torn_ = false;
-  std::uint64_t data_channels_ = 0;
   std::uint64_t slow_per_mille_ = 0;
   std::uint64_t slow_bytes_per_second_ = 0;
   Audience* audience_ = nullptr;
-  Agenda<Event> agenda_;
-  std::vector<LinkId> writable_;  // what the node that is driven has just transmitted on
-  std::deque<Channel> channels_;
-  std::vector<std::uint32_t> free_channels_;
-  // What few channels have: a stranger at the first end, messages held while stalled, and when what
-  // was sent so far has left a slow one.
-  std::map<std::uint32_t, Stranger*> stranger_at_;
-  std::map<std::uint32_t, std::vector<Event>> held_;
-  std::map<LinkId, TimePoint> busy_until_;
+  std::vector<std::unique_ptr<Shard>> shards_;  // one for each thread
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::unique_ptr<Stranger>> strangers_;
   std::vector<std::pair<NodeNumber, NodeNumber>> forbidden_;
+  std::unique_ptr<Crew> crew_;  // none for one thread
+  bool is_crew_at_work_ = false;
+  TimePoint end_;  // of the time that passes
 };
 
 /// From the environment variable PEER_RELAY_SEED, or `usual`; printed, so that a failure can be

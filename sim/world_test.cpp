@@ -540,7 +540,8 @@ TEST_F(AmongLiars, AVictimAmongSybilsIsReached) {
   grow(43, {}, 26);  // with 20 and less its old neighbours would have no place beside them
   const NodeNumber victim = 17;
   const NodeId victim_id = world->id(victim);
-  ModelledCrypto model{43};
+  Entropy entropy{43};
+  ModelledCrypto model{entropy};
   Random random{43};
   for (int i = 0; i < 20; ++i) {
     NodeSpec spec;
