@@ -13,20 +13,12 @@ const net = require('node:net')
 const readline = require('node:readline')
 const { promisify } = require('node:util')
 const Exchange = require('peer-exchange')
+const oldWrtc = require('../tests/webrtc/old_wrtc.js')
 
 const host = '127.0.0.1'
-const node = new Exchange('bench', process.argv[2] === 'webrtc' ? { wrtc: webrtc() } : {})
+const node = new Exchange('bench', process.argv[2] === 'webrtc' ? { wrtc: oldWrtc() } : {})
 let partner = null
 let pouring = null
-
-// WebRTC for old nodes, which would ask public STUN servers if they were let.
-function webrtc () {
-  const wrtc = require('@roamhq/wrtc')
-  class Unaided extends wrtc.RTCPeerConnection {
-    constructor (config) { super({ ...config, iceServers: [] }) }
-  }
-  return { ...wrtc, RTCPeerConnection: Unaided }
-}
 
 // The first eight bytes tell how many there are; one byte is answered to the last of them.
 function count (peer) {

@@ -278,44 +278,47 @@ class Introductions(TestCase):
     def test_we_ask(self):
         """Ours, an old one in the middle, an old one that is named."""
         for transport in self.TRANSPORTS:
-            ours, old = self.ours(), self.old()
-            old.node("middle", "tcp").node("named", transport)
-            old.connect("named", "tcp", old.ports["middle", "tcp"])
-            ours.connect("tcp", old.ports["middle", "tcp"])
-            found = ours.get_new_peer()
-            self.assertEqual(found["transport"], transport)
-            self.eventually("it has us", lambda o=old: len(o.peers("named")) == 2)
-            self.talk(ours, found["peer"], old, old.peers("named")[-1]["peer"])
-            self.lives(old)
+            with self.subTest(transport=transport):
+                ours, old = self.ours(), self.old()
+                old.node("middle", "tcp").node("named", transport)
+                old.connect("named", "tcp", old.ports["middle", "tcp"])
+                ours.connect("tcp", old.ports["middle", "tcp"])
+                found = ours.get_new_peer()
+                self.assertEqual(found["transport"], transport)
+                self.eventually("it has us", lambda o=old: len(o.peers("named")) == 2)
+                self.talk(ours, found["peer"], old, old.peers("named")[-1]["peer"])
+                self.lives(old)
 
     def test_we_are_in_the_middle(self):
         for transport in self.TRANSPORTS:
-            ours, old = self.ours(), self.old()
-            ours.accept("tcp", "websocket")
-            old.node("asker").node("named", transport)
-            old.connect("named", "websocket", ours.ports["websocket"])
-            self.newest(ours, 1)
-            asked = old.connect("asker", "tcp", ours.ports["tcp"])
-            found = old.ask("get_new_peer", name="asker", peer=asked)
-            self.assertNotIn("error", found)
-            self.eventually("it was found", lambda o=old: len(o.peers("named")) == 2)
-            old.ask("write", peer=found["peer"], text="we have met")
-            self.arrives(old, found["peer"], old, old.peers("named")[-1]["peer"])
-            self.lives(old)
+            with self.subTest(transport=transport):
+                ours, old = self.ours(), self.old()
+                ours.accept("tcp", "websocket")
+                old.node("asker").node("named", transport)
+                old.connect("named", "websocket", ours.ports["websocket"])
+                self.newest(ours, 1)
+                asked = old.connect("asker", "tcp", ours.ports["tcp"])
+                found = old.ask("get_new_peer", name="asker", peer=asked)
+                self.assertNotIn("error", found)
+                self.eventually("it was found", lambda o=old: len(o.peers("named")) == 2)
+                old.ask("write", peer=found["peer"], text="we have met")
+                self.arrives(old, found["peer"], old, old.peers("named")[-1]["peer"])
+                self.lives(old)
 
     def test_we_are_named(self):
         for transport in self.TRANSPORTS:
-            ours, old = self.ours(), self.old()
-            ours.accept(transport)
-            old.node("middle", "tcp").node("asker")
-            ours.connect("tcp", old.ports["middle", "tcp"])
-            old.connect("asker", "tcp", old.ports["middle", "tcp"])
-            found = old.ask("get_new_peer", name="asker")
-            self.assertNotIn("error", found)
-            peer = self.newest(ours, 1)
-            self.assertEqual(ours.arrivals()[0]["transport"], transport)
-            self.talk(ours, peer, old, found["peer"])
-            self.lives(old)
+            with self.subTest(transport=transport):
+                ours, old = self.ours(), self.old()
+                ours.accept(transport)
+                old.node("middle", "tcp").node("asker")
+                ours.connect("tcp", old.ports["middle", "tcp"])
+                old.connect("asker", "tcp", old.ports["middle", "tcp"])
+                found = old.ask("get_new_peer", name="asker")
+                self.assertNotIn("error", found)
+                peer = self.newest(ours, 1)
+                self.assertEqual(ours.arrivals()[0]["transport"], transport)
+                self.talk(ours, peer, old, found["peer"])
+                self.lives(old)
 
     def test_what_we_accept_later_is_told(self):
         ours, old = self.ours(), self.old()
@@ -443,47 +446,53 @@ class Command(TestCase):
 
     def test_asks(self):
         for link, transport in self.WAYS:
-            old = self.old().node("middle", link, webrtc=True).node("named", transport, webrtc=True)
-            old.connect("named", link, old.ports["middle", link])
-            ours = self.party("--join", self.url(link, old.ports["middle", link]), "--more", "1")
-            found = self.peer(ours, 2)
-            self.assertEqual((found["transport"], found["id"]), (transport, None))
-            self.eventually("it has us", lambda o=old: len(o.peers("named")) == 2)
-            self.talk(ours, found, old, old.peers("named")[-1]["peer"])
-            self.lives(old)
+            with self.subTest(link=link, transport=transport):
+                old = self.old().node("middle", link, webrtc=True)
+                old.node("named", transport, webrtc=True)
+                old.connect("named", link, old.ports["middle", link])
+                ours = self.party("--join", self.url(link, old.ports["middle", link]), "--more",
+                                  "1")
+                found = self.peer(ours, 2)
+                self.assertEqual((found["transport"], found["id"]), (transport, None))
+                self.eventually("it has us", lambda o=old: len(o.peers("named")) == 2)
+                self.talk(ours, found, old, old.peers("named")[-1]["peer"])
+                self.lives(old)
 
     def test_is_in_the_middle(self):
         for link, transport in self.WAYS:
-            ours = self.party("--tcp", "0", "--ws", "0")
-            old = self.old().node("asker", webrtc=True).node("named", transport, webrtc=True)
-            old.connect("named", link, ours.accepts[link])
-            self.peer(ours, 1)  # what a node says last may come 40 ms after it says that it is up
-            asked = old.connect("asker", link, ours.accepts[link])
-            found = old.ask("get_new_peer", name="asker", peer=asked)
-            self.assertNotIn("error", found)
-            self.eventually("it was found", lambda o=old: len(o.peers("named")) == 2)
-            theirs = old.peers("named")[-1]
-            self.assertEqual(theirs.get("transport", "webrtc"), transport)
-            old.ask("write", peer=found["peer"], text="we have met")
-            self.arrives(old, found["peer"], old, theirs["peer"])
-            self.talk(ours, self.peer(ours, 2), old, asked)
-            self.lives(old)
+            with self.subTest(link=link, transport=transport):
+                ours = self.party("--tcp", "0", "--ws", "0")
+                old = self.old().node("asker", webrtc=True).node("named", transport, webrtc=True)
+                old.connect("named", link, ours.accepts[link])
+                # What a node says last may come 40 ms after it says that it is up.
+                self.peer(ours, 1)
+                asked = old.connect("asker", link, ours.accepts[link])
+                found = old.ask("get_new_peer", name="asker", peer=asked)
+                self.assertNotIn("error", found)
+                self.eventually("it was found", lambda o=old: len(o.peers("named")) == 2)
+                theirs = old.peers("named")[-1]
+                self.assertEqual(theirs.get("transport", "webrtc"), transport)
+                old.ask("write", peer=found["peer"], text="we have met")
+                self.arrives(old, found["peer"], old, theirs["peer"])
+                self.talk(ours, self.peer(ours, 2), old, asked)
+                self.lives(old)
 
     def test_is_named(self):
         for link, transport in self.WAYS:
-            old = self.old().node("middle", link, webrtc=True).node("asker", webrtc=True)
-            way = {"tcp": ("--tcp", "0"), "websocket": ("--ws", "0"), "webrtc": ("--webrtc",)}
-            ours = self.party(*way[transport], "--join",
-                              self.url(link, old.ports["middle", link]))
-            self.peer(ours, 1)
-            old.connect("asker", link, old.ports["middle", link])
-            found = {}
-            self.eventually("it was found", lambda o=old: "peer" in found or found.update(
-                o.ask("get_new_peer", name="asker")))
-            came = self.peer(ours, 2)
-            self.assertEqual((came["transport"], came["incoming"]), (transport, True))
-            self.talk(ours, came, old, found["peer"])
-            self.lives(old)
+            with self.subTest(link=link, transport=transport):
+                old = self.old().node("middle", link, webrtc=True).node("asker", webrtc=True)
+                way = {"tcp": ("--tcp", "0"), "websocket": ("--ws", "0"), "webrtc": ("--webrtc",)}
+                ours = self.party(*way[transport], "--join",
+                                  self.url(link, old.ports["middle", link]))
+                self.peer(ours, 1)
+                old.connect("asker", link, old.ports["middle", link])
+                found = {}
+                self.eventually("it was found", lambda o=old: "peer" in found or found.update(
+                    o.ask("get_new_peer", name="asker")))
+                came = self.peer(ours, 2)
+                self.assertEqual((came["transport"], came["incoming"]), (transport, True))
+                self.talk(ours, came, old, found["peer"])
+                self.lives(old)
 
     def test_copies_its_input_and_prints_what_it_hears(self):
         old = self.old().node("a", "tcp")

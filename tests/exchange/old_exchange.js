@@ -8,6 +8,7 @@
 const crypto = require('crypto')
 const path = require('path')
 const readline = require('readline')
+const oldWrtc = require('../webrtc/old_wrtc.js')
 
 const modules = process.env.PEER_RELAY_EXCHANGE_MODULES
 if (!modules) throw new Error('PEER_RELAY_EXCHANGE_MODULES is not set')
@@ -18,15 +19,6 @@ const peers = new Map()
 
 function tell (event) {
   process.stdout.write(JSON.stringify(event) + '\n')
-}
-
-// WebRTC for old nodes, which would ask public STUN servers if they were let.
-function webrtc () {
-  const wrtc = require(path.join(process.env.PEER_RELAY_WEBRTC_MODULES, '@roamhq/wrtc'))
-  class Unaided extends wrtc.RTCPeerConnection {
-    constructor (config) { super({ ...config, iceServers: [] }) }
-  }
-  return { ...wrtc, RTCPeerConnection: Unaided }
 }
 
 function watch (name, peer) {
@@ -62,7 +54,7 @@ function hash (digest) {
 
 const verbs = {
   node (order) {
-    const options = order.webrtc ? { wrtc: webrtc() } : {}
+    const options = order.webrtc ? { wrtc: oldWrtc(process.env.PEER_RELAY_WEBRTC_MODULES) } : {}
     const node = new Exchange(order.network || 'net-1', options)
     nodes.set(order.name, node)
     node.on('peer', (peer) => watch(order.name, peer))

@@ -8,6 +8,7 @@
 const fs = require('fs')
 const path = require('path')
 const readline = require('readline')
+const oldWrtc = require('../webrtc/old_wrtc.js')
 
 const modules = process.env.PEER_RELAY_OLD_MODULES
 if (!modules) throw new Error('PEER_RELAY_OLD_MODULES is not set')
@@ -38,18 +39,9 @@ function neighbours (node) {
   return node.peers.toArray().map((channel) => channel.id.toString('hex'))
 }
 
-// WebRTC for old nodes, which would ask two public STUN servers if they were let.
-function webrtc () {
-  const wrtc = require(path.join(process.env.PEER_RELAY_WEBRTC_MODULES, '@roamhq/wrtc'))
-  class Unaided extends wrtc.RTCPeerConnection {
-    constructor (config) { super({ ...config, iceServers: [] }) }
-  }
-  return { ...wrtc, RTCPeerConnection: Unaided }
-}
-
 function options (order) {
   const given = { bootstrap: order.bootstrap || [] }
-  if (order.wrtc) given.wrtc = webrtc()
+  if (order.wrtc) given.wrtc = oldWrtc(process.env.PEER_RELAY_WEBRTC_MODULES)
   if (order.port !== undefined) given.port = order.port
   return given
 }

@@ -15,6 +15,9 @@ const { openTab } = require('./chromium.js')
 const [program, kind, role, closing, countText] = process.argv.slice(2)
 const count = Number(countText)
 const offers = role === 'offers'
+// wrtc loses what reaches it while it takes a channel (see old_wrtc.js), so it is told nothing before
+// both are open.
+const waits = kind === 'wrtc' && !offers
 const started = Date.now()
 const cleanups = []
 
@@ -50,7 +53,8 @@ async function startPackage (say) {
 }
 
 async function main () {
-  const own = spawn(program, ['--local', '127.0.0.1', '--count', String(count), ...(offers ? [] : ['--offer'])],
+  const own = spawn(program, ['--local', '127.0.0.1', '--count', String(count),
+    ...(offers ? [] : ['--offer']), ...(waits ? ['--waits'] : [])],
     { stdio: ['pipe', 'pipe', 'inherit'] })
   cleanups.push(() => { own.kill('SIGKILL') })
   own.on('exit', (code, signal) => { if (code || (signal && signal !== 'SIGKILL')) finish(`our end ended with ${code ?? signal}`) })
@@ -58,12 +62,17 @@ async function main () {
   const tellOwn = note => { own.stdin.write(JSON.stringify(note) + '\n') }
 
   const seen = { own: new Set(), other: new Set() }
+  const told = who => [...seen[who]].join(', ') || 'nothing'
+  setTimeout(() => finish(`it took too long; we said ${told('own')}, they said ${told('other')}`), 100_000).unref()
   let closeSent = false
   let other = null
   const step = (who, note) => {
     if (note.type === 'failed') return finish(`${who}: ${note.why}`)
     seen[who].add(note.type)
-    if (seen.own.has(note.type) && seen.other.has(note.type)) mark(note.type)
+    if (seen.own.has(note.type) && seen.other.has(note.type)) {
+      mark(note.type)
+      if (waits && note.type === 'opened') tellOwn({ type: 'begin' })
+    }
     if (note.type === 'closed' && !closeSent) return finish(`${who} closed early: ${note.how}`)
     if (note.type === 'closed' && who === 'own') {
       const right = closing === 'us' ? 'closed here' : 'closed by the peer'
@@ -91,5 +100,4 @@ async function main () {
   })
 }
 
-setTimeout(() => finish('it took too long'), 100_000).unref()
 main().catch(error => finish(error.stack))

@@ -6,8 +6,8 @@
 //
 // both ways. It says {"type":"opened"}, {"type":"done"} when the agreed messages have come and all
 // of its own were sent, {"type":"failed","why":...}, and at last {"type":"closed","how":...}. It
-// hears
-// {"type":"close"} and ends with its input.
+// hears {"type":"close"} and ends with its input. With --waits it sends nothing before it hears
+// {"type":"begin"}, which comes when both have opened.
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
@@ -34,9 +34,10 @@ namespace asio = boost::asio;
 
 class Peer final : PeerConnectionSink {
  public:
-  Peer(asio::io_context& io, PeerConnectionOptions options, std::uint32_t count)
+  Peer(asio::io_context& io, PeerConnectionOptions options, std::uint32_t count, bool waits)
       : input_(io, ::dup(STDIN_FILENO)),
         offers_(options.offers),
+        waits_(waits),
         count_(count),
         connection_(io, *this, Certificate::make(), std::make_shared<SctpStack>(io),
                     std::move(options)) {}
@@ -69,6 +70,10 @@ class Peer final : PeerConnectionSink {
     if (type == "offer" || type == "answer") connection_.set_remote(std::string(note.at("sdp")));
     if (type == "candidate") {
       connection_.add_candidate(std::string(note.at("candidate").at("candidate")));
+    }
+    if (type == "begin") {
+      waits_ = false;
+      pump();
     }
     if (type == "close") connection_.close();
   }
@@ -104,7 +109,7 @@ class Peer final : PeerConnectionSink {
   }
 
   void pump() {
-    while (sent_ < count_ && connection_.queued_bytes() == 0) {
+    while (!waits_ && sent_ < count_ && connection_.queued_bytes() == 0) {
       if (!connection_.send(traffic(sent_))) return say({{"type", "failed"}, {"why", "not sent"}});
       ++sent_;
     }
@@ -119,6 +124,7 @@ class Peer final : PeerConnectionSink {
   asio::posix::stream_descriptor input_;
   asio::streambuf buffer_;
   bool offers_;
+  bool waits_;
   std::uint32_t count_;
   std::uint32_t sent_ = 0;
   std::uint32_t received_ = 0;
@@ -134,11 +140,12 @@ int main(int argc, char** argv) {
   options.policy = {.loopback = true, .link_local = true, .site = true};
   std::uint32_t count = 10'000;
   IceServer stun, turn{.kind = IceServer::Kind::turn_udp, .user = "user", .secret = "secret"};
-  bool turn_tcp = false, hides = false;
+  bool turn_tcp = false, hides = false, waits = false;
   CLI::App app{"One end of a WebRTC connection"};
   app.add_flag("--offer", options.offers);
   app.add_flag("--relayed-only", options.ice.relayed_only);
   app.add_flag("--no-host-candidates", hides);
+  app.add_flag("--waits", waits);
   app.add_option("--stun", stun.host, "The IP address of a server on port 3478");
   app.add_option("--turn", turn.host, "The same, for user:secret");
   app.add_flag("--turn-tcp", turn_tcp);
@@ -150,7 +157,7 @@ int main(int argc, char** argv) {
   if (!stun.host.empty()) options.ice.servers.push_back(stun);
   if (!turn.host.empty()) options.ice.servers.push_back(turn);
   asio::io_context io;
-  Peer peer{io, std::move(options), count};
+  Peer peer{io, std::move(options), count, waits};
   peer.run();
   io.run();
 }
