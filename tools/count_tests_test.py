@@ -32,6 +32,39 @@ class CountTestsTest(unittest.TestCase):
     def test_files_are_added_up(self):
         self.assert_counted("3 passed, 1 failed, 1 skipped", PASSED + PASSED + FAILED, PASSED + SKIPPED)
 
+    def test_a_second_try_counts_and_is_told(self):
+        of_processes = FAILED.replace('"b"', '"system.b"').replace("></system-out>", ">why</system-out>")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "tests.xml")
+            file.write_text(f"<testsuite>{PASSED}{of_processes}</testsuite>", encoding="utf-8")
+            self.assertEqual(count_tests.to_try_again(file), r"^(system\.b)$")
+            self.assertEqual(list(count_tests.failures([file]))[1:], ["    why"])
+            again = PASSED.replace('"a"', '"system.b"')
+            Path(folder, "tests-again.xml").write_text(f"<testsuite>{again}</testsuite>", encoding="utf-8")
+            self.assertEqual(
+                count_tests.sentence(count_tests.count([file])),
+                "2 passed, 0 failed, 1 of the passed at a second try",
+            )
+            told = list(count_tests.failures([file]))
+            self.assertIn("second try: system.b", told[0])
+            self.assertEqual(told[1:], ["    why"])
+            Path(folder, "tests-again.xml").write_text(f"<testsuite>{of_processes}</testsuite>", encoding="utf-8")
+            self.assertEqual(count_tests.sentence(count_tests.count([file])), "1 passed, 1 failed")
+
+    def test_only_few_and_only_those_with_processes_are_tried_again(self):
+        def pattern(cases):
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder, "tests.xml")
+                file.write_text(f"<testsuite>{cases}</testsuite>", encoding="utf-8")
+                return count_tests.to_try_again(file)
+
+        of_processes = [FAILED.replace('"b"', f'"system.{number}"') for number in range(4)]
+        self.assertEqual(pattern(PASSED), "")
+        self.assertEqual(pattern(FAILED), "")
+        self.assertEqual(pattern(of_processes[0] + FAILED), "")
+        self.assertEqual(pattern("".join(of_processes[:3])), r"^(system\.0|system\.1|system\.2)$")
+        self.assertEqual(pattern("".join(of_processes)), "")
+
     def test_nothing_ran(self):
         self.assert_counted("0 passed, 0 failed", "")
 
