@@ -403,7 +403,7 @@ bool OldExchange::channel_opened(NegotiationId id, LinkId link, LinkStart start,
   const auto request = std::exchange(at->second.request, std::nullopt);
   end_negotiation(at, ExchangeFailure::closed, false, out);
   start.transport = ExchangeTransport::webrtc;
-  opened(link, std::move(start), now, out);
+  begin(link, std::move(start), request ? now + exchange::greeting_held : now, now, out);
   find(link)->request = request;
   if (find(link)->stage == Connection::Stage::ended && request) {
     fail(*request, ExchangeFailure::limit, out);

@@ -50,6 +50,7 @@ struct OldExchange::Connection {
   std::optional<ExchangeRequest> request;  // that waits for it to be up
   ExchangePeerId peer{};                   // once it is up
   TimePoint deadline = never;              // for the hello, or for what waits to leave
+  TimePoint greets_at = never;             // unless the other side does first; until our hello
 
   // What comes.
   exchange::MultiplexReader frames;
@@ -129,6 +130,11 @@ static_assert(relay_bytes_max < framed_for_relays_max);
 
 /// Data channels in the making. Each holds up to 100 KiB and four descriptors.
 inline constexpr std::size_t negotiations_max = 16;
+
+/// By npm @roamhq/wrtc 0.10.0, and no newer one is there, a message that comes while it takes a
+/// channel is lost, and its node would wait for our hello for ever. Once it has spoken it listens. A
+/// node speaks when its end is up; somebody else's need not.
+inline constexpr Duration greeting_held = 250ms;
 
 /// For what is left to say on a connection that ends.
 inline constexpr Duration flush_timeout = 5s;

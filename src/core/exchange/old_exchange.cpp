@@ -66,6 +66,11 @@ void OldExchange::fail(ExchangeRequest request, ExchangeFailure why, Outbox& out
 // ---- Links ------------------------------------------------------------------------------------
 
 void OldExchange::opened(LinkId id, LinkStart start, TimePoint now, Outbox& out) {
+  begin(id, std::move(start), now, now, out);
+}
+
+void OldExchange::begin(LinkId id, LinkStart start, TimePoint greets_at, TimePoint now,
+                        Outbox& out) {
   auto fresh = std::make_unique<Connection>();
   Connection& link = *fresh;
   link.start = std::move(start);
@@ -85,6 +90,13 @@ void OldExchange::opened(LinkId id, LinkStart start, TimePoint now, Outbox& out)
   }
   link.deadline = now + options_.handshake_timeout;
   arm(link.deadline);
+  link.greets_at = greets_at;
+  arm(greets_at);
+  if (now >= greets_at) greet(id, link, out);
+}
+
+void OldExchange::greet(LinkId id, Connection& link, Outbox& out) {
+  link.greets_at = never;
   exchange::append_frame(FrameType::open, Connection::commands_number, as_bytes(commands_name),
                          link.framed);
   exchange::OwnHello hello{.network = options_.network, .accepts = accepts_};
@@ -126,6 +138,7 @@ void OldExchange::received(LinkId id, BytesView bytes, TimePoint now, Outbox& ou
   Connection* const link = find(id);
   if (link == nullptr || link->stage == Connection::Stage::ended) return;
   out.stats().bytes_in += bytes.size();
+  if (link->greets_at != never) greet(id, *link, out);
   while (link->stage != Connection::Stage::ended) {
     const auto piece = link->frames.next(bytes);
     if (!piece) break;
@@ -316,6 +329,7 @@ void OldExchange::end(LinkId id, Connection& link, CloseReason reason, bool is_g
     link.framed_taken = 0;
   }
   link.close_after_flush = reason;
+  link.greets_at = never;
   link.deadline = now + exchange::flush_timeout;
   arm(link.deadline);
   touch(id, link);
@@ -443,7 +457,8 @@ void OldExchange::wake(TimePoint now, Outbox& out) {
         end(id, *link, CloseReason::handshake_timeout, false, now, out);
       }
     }
-    arm(link->deadline);
+    if (now >= link->greets_at) greet(id, *link, out);
+    arm(std::min(link->deadline, link->greets_at));
     watch_relays(id, *link, now, out);
   }
   std::erase_if(questions_, [&](const auto& entry) {

@@ -60,7 +60,8 @@ class OldExchange {
     std::string remote_host;  ///< the other side's IP address
   };
 
-  /// A channel of bytes, on which both sides speak at once.
+  /// A channel of bytes. Both sides speak at once, but who offered a data channel, for whom it comes
+  /// up first, lets the other side begin.
   void opened(LinkId link, LinkStart start, TimePoint now, Outbox& out);
   void received(LinkId link, BytesView bytes, TimePoint now, Outbox& out);
   void writable(LinkId link);
@@ -145,6 +146,8 @@ class OldExchange {
   Connection* find(LinkId link);
   Connection* find(ExchangePeerId peer);
   const Connection* find(ExchangePeerId peer) const;
+  void begin(LinkId link, LinkStart start, TimePoint greets_at, TimePoint now, Outbox& out);
+  void greet(LinkId id, Connection& link, Outbox& out);
   bool has_many_strangers(const LinkStart& start) const;
   void touch(LinkId id, Connection& link);
   static void take_outgoing(Connection& link, Bytes& out);

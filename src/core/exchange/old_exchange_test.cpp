@@ -905,7 +905,9 @@ TEST_F(Exchange, OffersAChannelToWhomItIsNamed) {
   found.link = LinkId{500};
   EXPECT_TRUE(room.channel_opened(id, found.link, {.remote_host = "10.0.0.7"}, now, out));
   drain();
+  EXPECT_EQ(found.channel("pxp"), nullptr) << "who answered begins";
   greet(found);
+  EXPECT_THAT(found.lines(), SizeIs(2)) << "hello and helloack";
   EXPECT_EQ(up.back().request, request);
   EXPECT_EQ(up.back().transport, webrtc);
   // Candidates that are late are read and go nowhere; the relay dies by itself.
@@ -936,8 +938,27 @@ TEST_F(Exchange, AnswersAnOfferWhenItIsChosen) {
   found.link = LinkId{500};
   EXPECT_TRUE(room.channel_opened(id, found.link, {.remote_host = "10.0.0.7"}, now, out));
   drain();
+  EXPECT_THAT(found.lines(), SizeIs(1)) << "who answered begins";
   greet(found);
   EXPECT_FALSE(up.back().request) << "it came to us";
+}
+
+TEST_F(Exchange, WhoOfferedBeginsIfNobodyDoes) {
+  Other& middle = peer();
+  room.seek_peer(std::nullopt, now, out);
+  drain();
+  line(middle, R"({"command":")" + value_of("reqId", middle.lines().back()) +
+                   R"(","transport":"webrtc","opts":true,"address":"10.0.0.7","nonce":"c80d"})");
+  Other& found = others.emplace_back();
+  found.link = LinkId{500};
+  const NegotiationId id = negotiations[0].negotiation;
+  ASSERT_TRUE(room.channel_opened(id, found.link, {.remote_host = "10.0.0.7"}, now, out));
+  drain();
+  EXPECT_EQ(found.channel("pxp"), nullptr);
+  pass(1s);
+  EXPECT_THAT(found.lines(), SizeIs(1));
+  pass(1min);
+  EXPECT_EQ(found.closed, CloseReason::handshake_timeout);
 }
 
 TEST_F(Exchange, ABadSignalEndsTheNegotiationAndNothingElse) {
