@@ -44,7 +44,7 @@ class Party(processes.Process):
 
     def heard(self, of):
         """All that came of a party so far."""
-        return self.heard_by(next(peer["peer"] for peer in self.peers() if peer["id"] == of.id))
+        return self.heard_by(next((peer["peer"] for peer in self.peers() if peer["id"] == of.id), None))
 
     def heard_by(self, number):
         lines = [json.loads(line) for line in self.out.all()]
@@ -69,6 +69,7 @@ class Exchange(processes.TestCase):
                 middle.peer(chosen)
                 asker = self.party("--join", middle.url(scheme), "--more", "1")
                 asker.peer(middle)
+                middle.peer(asker)
                 self.assertEqual(asker.peer(chosen)["transport"], transport)
                 chosen.peer(asker)
                 asker.say(b"hello to all")

@@ -33,7 +33,9 @@ class OldChannels(processes.TestCase):
         return self.links(node).get(old.id, "").startswith("webrtc:")
 
     def say(self, node, old, value):
-        """Ours to old and back."""
+        """Ours to old and back. Before an old one has taken a channel it loses what comes by it."""
+        self.eventually("it is taken", lambda: not self.has_channel(node, old) or
+                        node.id in old.neighbours(old.name))
         node.ask({"cmd": "send", "to": old.id, "json": json.dumps(value)})
         event = old.message(old.name, lambda e: e["data"] == value)
         self.assertEqual(event["from"], node.id)

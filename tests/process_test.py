@@ -65,7 +65,7 @@ class ThreeTerminals(processes.TestCase):
         self.assertEqual(run("send", *to, "-", stdin=b"\xff\x00\n").returncode, 0)
         self.assertEqual(run("send", *to, "Grüße\n").returncode, 0)
         self.assertEqual(listener.process.wait(PATIENCE), 0)
-        messages = [json.loads(line) for line in listener.out.all()[1:]]
+        messages = [json.loads(line) for line in listener.out.whole()[1:]]
         self.assertEqual(messages[0]["msg"], {"a": [1, None]})
         self.assertEqual(base64.b64decode(messages[1]["bytes"]), b"\xff\x00\n")
         self.assertEqual(messages[2]["msg"], "Grüße\n")
@@ -85,7 +85,7 @@ class ThreeTerminals(processes.TestCase):
         tally = json.loads(sent.stdout)
         self.assertEqual((tally["sent"], tally["delivered"], tally["lost"]), (2000, 2000, {}))
         self.assertEqual(listener.process.wait(PATIENCE), 0)
-        self.assertEqual(len(listener.out.all()), 2001)
+        self.assertEqual(len(listener.out.whole()), 2001)
 
     def test_best_effort_leaves_the_process_before_it_ends(self):
         listener, id = self.listener("--count", "1")

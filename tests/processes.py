@@ -19,6 +19,9 @@ import unittest
 
 BINARY = os.environ.get("PEER_RELAY_BINARY", "peer-relay")
 
+# A shell that starts us in the background ignores it for us, and what ignores it never hears Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # A start under a sanitizer, on a machine that compiles beside us, takes seconds.
 PATIENCE = 60.0
 
@@ -65,6 +68,13 @@ class Lines:
 
     def all(self):
         with self._news:
+            return list(self._lines)
+
+    def whole(self, timeout=PATIENCE):
+        """All that was ever written, of a process that has ended."""
+        with self._news:
+            if not self._news.wait_for(lambda: self._ended, timeout):
+                raise AssertionError("the pipe stays open")
             return list(self._lines)
 
     def wait_for(self, wanted, timeout=PATIENCE):

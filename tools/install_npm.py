@@ -12,6 +12,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 FILES = ("package.json", "package-lock.json")
 
@@ -30,8 +31,12 @@ def main():
         for name in FILES:
             shutil.copy(source / name, target / name)
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", *sys.argv[3:]]
-        done = subprocess.run(command, cwd=target, capture_output=True, text=True, timeout=300,
-                              check=False)
+        for pause in (3, 10, 0):  # a registry may have a bad moment
+            done = subprocess.run(command, cwd=target, capture_output=True, text=True, timeout=300,
+                                  check=False)
+            if done.returncode == 0:
+                break
+            time.sleep(pause)
         if done.returncode != 0:
             sys.stderr.write(done.stdout + done.stderr)
             sys.exit("npm ci failed, so what the tests run is missing")

@@ -30,10 +30,11 @@ TEST(Loop, RunsWhatOtherThreadsPost) {
 TEST(Loop, RunsTimersInTheOrderOfTheirTime) {
   Loop loop;
   std::vector<int> seen;
-  loop.after(2ms, [&] { seen.push_back(2); });
+  // Far enough apart for a machine that pauses between two of these lines.
+  loop.after(200ms, [&] { seen.push_back(2); });
   loop.after(1ms, [&] { seen.push_back(1); });
   loop.cancel(loop.after(0ms, [&] { seen.push_back(0); }));
-  loop.after(3ms, [&] { loop.stop(0); });
+  loop.after(400ms, [&] { loop.stop(0); });
   loop.run();
   EXPECT_THAT(seen, ElementsAre(1, 2));
 }
@@ -68,7 +69,10 @@ TEST(LoopDeathTest, EndsAtOnceAtTheSecondSignal) {
       {
         Loop loop;
         kill(getpid(), SIGINT);
-        std::this_thread::sleep_for(50ms);  // two of a kind at once would be one
+        // Two of a kind at once would be one, so the first must have been taken.
+        for (sigset_t waiting; sigpending(&waiting) == 0 && sigismember(&waiting, SIGINT) == 1;) {
+          std::this_thread::sleep_for(1ms);
+        }
         kill(getpid(), SIGINT);
         std::this_thread::sleep_for(10s);  // a main thread that is stuck
       },

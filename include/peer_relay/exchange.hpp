@@ -74,8 +74,8 @@ class ExchangePeer {
 
   /// The duplex stream. Ends with the peer.
   Stream& stream();
-  /// By what its node is linked: "websocket", "tcp", "webrtc", one's own; or "relay", without a
-  /// link.
+  /// By what its node was linked when it came: "websocket", "tcp", "webrtc", one's own; or "relay",
+  /// without a link.
   const std::string& transport() const;
   /// Its IP address, as far as we know it, or what a transport of one's own has in its place.
   const std::string& remote_address() const;

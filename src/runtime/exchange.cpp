@@ -162,7 +162,7 @@ struct Exchange::State : std::enable_shared_from_this<Exchange::State> {
   void ask(const std::shared_ptr<Peer::Body>& peer, PeerCallback done);
   void close(std::function<void()> done);
 
-  void open(const NodeId& to, PeerCallback done);
+  void open(const peer_relay::Peer& linked, PeerCallback done);
   void arrived(Stream stream);
   std::shared_ptr<Peer::Body> body_for(const NodeId& id, std::uint64_t number);
   void add_old(OldPeer&& peer, bool is_incoming, const PeerCallback& done);
@@ -376,7 +376,7 @@ void Exchange::State::link_to(const std::string& url, std::optional<NodeId> expe
 
 void Exchange::State::linked_to(const std::string& where, std::optional<NodeId> expected,
                                 const Result<peer_relay::Peer>& linked, const PeerCallback& done) {
-  if (linked && (!expected || linked->id == *expected)) return open(linked->id, done);
+  if (linked && (!expected || linked->id == *expected)) return open(*linked, done);
   const auto other = foreign.extract(where);
   if (other) return tell(done, std::unexpected(wrong_network(where, other.mapped(), network)));
   if (linked) return tell(done, error(Kind::connect_failed, where + " is another node by now"));
@@ -527,12 +527,14 @@ void Exchange::State::close(std::function<void()> done) {
 
 // ---- Peers ----
 
-void Exchange::State::open(const NodeId& to, PeerCallback done) {
+void Exchange::State::open(const peer_relay::Peer& linked, PeerCallback done) {
+  const NodeId& to = linked.id;
   const std::uint64_t number = random_number();
   const auto body = body_for(to, number);
   if (body == nullptr) {
     return tell(done, error(Kind::connect_failed, "there are as many peers as are kept"));
   }
+  place(*body, linked.address);
   body->done = std::move(done);
   body->talk = node->open_stream(to, {.label = fmt::format("{}{:x}", talk_label, number)});
   body->stream = node->open_stream(to, {.label = fmt::format("{}{:x}", data_label, number)});
@@ -649,8 +651,10 @@ void Exchange::State::handle(const std::shared_ptr<Peer::Body>& peer, const Json
 
 void Exchange::State::ready(const std::shared_ptr<Peer::Body>& peer) {
   if (peer->is_ready) return;
-  for (const peer_relay::Peer& link : node->peers()) {
-    if (link.id == peer->id) place(*peer, link.address);
+  if (peer->is_incoming) {
+    for (const peer_relay::Peer& link : node->peers()) {
+      if (link.id == peer->id) place(*peer, link.address);
+    }
   }
   come_up(peer);
 }
@@ -732,7 +736,7 @@ void Exchange::State::named(const std::shared_ptr<Peer::Body>& by, const Json& a
     node->connect(*id, [self = weak_from_this(), id = *id, done](const auto& linked) {
       const auto state = self.lock();
       if (state == nullptr) return;
-      if (linked) return state->open(id, done);
+      if (linked) return state->open(*linked, done);
       tell(done, error(Kind::connect_failed,
                        fmt::format("{}: {}", id.to_hex(), describe(linked.error()))));
     });

@@ -153,10 +153,10 @@ TEST_P(Transports, SaysWhatWasQueuedBeforeItCloses) {
   End& a = make_end();
   End& b = make_end();
   link(a, b);
-  for (int i = 0; i < 100; ++i) a.only().link->send(pattern(60'000));
+  for (int i = 0; i < 50; ++i) a.only().link->send(pattern(60'000));
   a.only().link->close(CloseReason::disconnected);
   ASSERT_TRUE(until([&] { return a.only().closed == 1 && b.only().closed == 1; }));
-  EXPECT_EQ(b.only().messages.size(), 100u);
+  EXPECT_EQ(b.only().messages.size(), 50u);
   EXPECT_EQ(a.only().reason, CloseReason::disconnected);
   EXPECT_EQ(b.only().reason, CloseReason::transport_closed);
 }

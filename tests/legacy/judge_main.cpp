@@ -21,6 +21,7 @@ int main(int count, char** words) {
   std::size_t texts = 0;
   std::string complaints;
   for (std::string line; std::getline(tap, line);) {
+    if (tap.eof()) break;  // it is still being written
     const auto entry = nlohmann::json::parse(line);
     if (!judged.contains(entry["id"].get<std::string>())) continue;
     ++texts;

@@ -156,8 +156,19 @@ def turn_server(spaces, directory):
          "--lt-cred-mech", "--user=user:secret", "--realm=test", "--log-file=stdout",
          f"--userdb={directory}/db", f"--pidfile={directory}/pid"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(1.0)  # it says nothing when it is ready
-    return server
+    # It says nothing when it is ready.
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        listening = subprocess.run(
+            ["ip", "netns", "exec", spaces.name("server"), "ss", "-Hltun", "sport = :3478"],
+            capture_output=True, text=True, check=True).stdout
+        if "tcp" in listening and "udp" in listening:
+            return server
+        if server.poll() is not None:
+            break
+        time.sleep(0.05)
+    server.kill()
+    raise RuntimeError("turnserver does not listen")
 
 
 def outcome(left, right, words):

@@ -132,8 +132,8 @@ static_assert(relay_bytes_max < framed_for_relays_max);
 inline constexpr std::size_t negotiations_max = 16;
 
 /// By npm @roamhq/wrtc 0.10.0, and no newer one is there, a message that comes while it takes a
-/// channel is lost, and its node would wait for our hello for ever. Once it has spoken it listens. A
-/// node speaks when its end is up; somebody else's need not.
+/// channel is lost, and its node would wait for our hello for ever. Once it has spoken it listens.
+/// A node speaks when its end is up; somebody else's need not.
 inline constexpr Duration greeting_held = 250ms;
 
 /// For what is left to say on a connection that ends.

@@ -60,8 +60,8 @@ class OldExchange {
     std::string remote_host;  ///< the other side's IP address
   };
 
-  /// A channel of bytes. Both sides speak at once, but who offered a data channel, for whom it comes
-  /// up first, lets the other side begin.
+  /// A channel of bytes. Both sides speak at once, but who offered a data channel, for whom it
+  /// comes up first, lets the other side begin.
   void opened(LinkId link, LinkStart start, TimePoint now, Outbox& out);
   void received(LinkId link, BytesView bytes, TimePoint now, Outbox& out);
   void writable(LinkId link);

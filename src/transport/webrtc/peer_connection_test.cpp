@@ -211,11 +211,11 @@ TEST_F(PeerConnections, ClosesBehindWhatWasSent) {
     ASSERT_TRUE(connect(offerer, answerer));
     Side& closing = offerer_closes ? offerer : answerer;
     Side& other = offerer_closes ? answerer : offerer;
-    for (std::uint32_t i = 0; i < 40; ++i) closing.connection->send(message_of(65'535, i));
+    for (std::uint32_t i = 0; i < 20; ++i) closing.connection->send(message_of(65'535, i));
     closing.connection->close();
     EXPECT_FALSE(closing.connection->send(Bytes{1}));
     ASSERT_TRUE(run_until([&] { return closing.end && other.end; }, 3s));
-    EXPECT_EQ(other.received, 40u);
+    EXPECT_EQ(other.received, 20u);
     EXPECT_EQ(closing.end, PeerConnectionEnd::closed_here);
     EXPECT_EQ(other.end, PeerConnectionEnd::closed_by_peer);
     run_for(50ms);
@@ -324,10 +324,10 @@ TEST_F(PeerConnections, RefusesAnotherCertificateThanWasAnnounced) {
 
 TEST_F(PeerConnections, TellsHowFarItCame) {
   auto soon = options(true);
-  soon.timeout = 300ms;
+  soon.timeout = 1s;  // in which descriptions pass on a busy machine, too
   make(alice, soon);
   alice.connection->start();
-  ASSERT_TRUE(run_until([&] { return alice.end.has_value(); }, 2s));
+  ASSERT_TRUE(run_until([&] { return alice.end.has_value(); }));
   EXPECT_EQ(alice.end, PeerConnectionEnd::no_answer);
 
   // Candidates never arrive.
@@ -337,7 +337,7 @@ TEST_F(PeerConnections, TellsHowFarItCame) {
   carol.on_described = [&](const std::string& sdp) { dave.connection->set_remote(sdp); };
   dave.on_described = [&](const std::string& sdp) { carol.connection->set_remote(sdp); };
   carol.connection->start();
-  ASSERT_TRUE(run_until([&] { return carol.end.has_value(); }, 2s));
+  ASSERT_TRUE(run_until([&] { return carol.end.has_value(); }));
   EXPECT_EQ(carol.end, PeerConnectionEnd::ice_failed);
 
   make(bob, options(false));

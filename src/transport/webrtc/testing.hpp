@@ -32,8 +32,11 @@ class Loop {
     }
     return true;
   }
+  /// And then all that is due, however long the machine paused.
   void run_for(std::chrono::milliseconds time) {
     run_until([] { return false; }, time);
+    io.restart();
+    io.poll();
   }
 
   boost::asio::io_context io;

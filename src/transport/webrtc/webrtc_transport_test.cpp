@@ -270,14 +270,14 @@ TEST_F(WebRtcTransports, ClosingLetsWhatIsQueuedLeaveAndIsSeenByBothOnce) {
     End& other = offerer_closes ? bob : alice;
     const LinkId here_id = closing.last;
     const LinkId there_id = other.last;
-    for (std::uint32_t i = 0; i < 40; ++i) closing.link().send(message_of(65'535, i));
+    for (std::uint32_t i = 0; i < 20; ++i) closing.link().send(message_of(65'535, i));
     closing.close(here_id, CloseReason::surplus);
     closing.close(here_id, CloseReason::busy);
     closing.link().send(Bytes{1});
     ASSERT_TRUE(run_until(
         [&] { return closing.links.at(here_id).reason && other.links.at(there_id).reason; }, 3s));
     run_for(20ms);
-    EXPECT_EQ(other.links.at(there_id).received, 40u);
+    EXPECT_EQ(other.links.at(there_id).received, 20u);
     EXPECT_EQ(closing.links.at(here_id).reason, CloseReason::surplus);
     EXPECT_EQ(other.links.at(there_id).reason, CloseReason::transport_closed);
     EXPECT_EQ(closing.links.at(here_id).closed, 1);
@@ -394,22 +394,21 @@ TEST_F(WebRtcTransports, RefuseAnotherCertificateThanWasSignalled) {
 
 TEST_F(WebRtcTransports, TellHowFarItCame) {
   auto soon = here();
-  soon.timeout = 200ms;
+  soon.timeout = 1s;  // in which descriptions pass on a busy machine, too
   make_pair(soon);
   alice.on_described = [](NegotiationId, const std::string&) { return false; };
   const NegotiationId id = next();
   alice.offer(id);
-  ASSERT_TRUE(run_until([&] { return !alice.failures.empty(); }, 2s));
+  ASSERT_TRUE(run_until([&] { return !alice.failures.empty(); }));
   EXPECT_EQ(alice.failures.back().id, id);
   EXPECT_EQ(alice.failures.back().error, DialError::no_answer);
-  EXPECT_THAT(alice.failures.back().detail, HasSubstr("0.2 s"));
+  EXPECT_THAT(alice.failures.back().detail, HasSubstr("1.0 s"));
 
   // Descriptions pass, and no candidate does.
   alice.on_described = {};
   alice.on_candidate = bob.on_candidate = [](const std::string&) { return false; };
   alice.offer(next());
-  ASSERT_TRUE(
-      run_until([&] { return alice.failures.size() == 2 && bob.failures.size() == 1; }, 2s));
+  ASSERT_TRUE(run_until([&] { return alice.failures.size() == 2 && bob.failures.size() == 1; }));
   EXPECT_EQ(alice.failures.back().error, DialError::ice_failed);
   EXPECT_EQ(bob.failures.back().error, DialError::ice_failed);
   EXPECT_THAT(alice.failures.back().detail, HasSubstr("the other side 0"));
@@ -661,7 +660,7 @@ TEST_F(WebRtcTransports, AskTheStunServerBehindAName) {
   auto options = here();
   options.servers = {{.host = "localhost", .port = server.local_endpoint().port()},
                      {.host = "a..name..that..can..not..be"}};
-  options.timeout = 300ms;
+  options.timeout = 1s;
   make(alice, options);
   const auto found = [&] {  // names are looked up in their own time
     alice.offer(next());
@@ -682,12 +681,10 @@ TEST_F(WebRtcTransports, AskTheStunServerBehindAName) {
   carol.peer = &alice;
   alice.on_candidate = carol.on_candidate = [](const std::string&) { return false; };
   alice.offer(next());
-  ASSERT_TRUE(run_until(
-      [&] {
-        return std::ranges::find(alice.failures, DialError::ice_failed, &End::Failure::error) !=
-               alice.failures.end();
-      },
-      3s));
+  ASSERT_TRUE(run_until([&] {
+    return std::ranges::find(alice.failures, DialError::ice_failed, &End::Failure::error) !=
+           alice.failures.end();
+  }));
   EXPECT_THAT(alice.failures.back().detail, HasSubstr("a..name..that..can..not..be"));
 }
 
