@@ -63,10 +63,20 @@ async function main () {
 
   const seen = { own: new Set(), other: new Set() }
   const told = who => [...seen[who]].join(', ') || 'nothing'
-  setTimeout(() => finish(`it took too long; we said ${told('own')}, they said ${told('other')}`), 100_000).unref()
+  const far = {}
+  setTimeout(() => {
+    tellOwn({ type: 'how far' })
+    other?.hear({ type: 'how far' })
+    setTimeout(() => finish(`it took too long; we said ${told('own')}, they said ${told('other')}; ` +
+      `so far ${JSON.stringify(far)}`), 1000).unref()
+  }, 100_000).unref()
   let closeSent = false
   let other = null
   const step = (who, note) => {
+    if (note.type === 'so far') {
+      far[who] = note
+      return
+    }
     if (note.type === 'failed') return finish(`${who}: ${note.why}`)
     seen[who].add(note.type)
     if (seen.own.has(note.type) && seen.other.has(note.type)) {

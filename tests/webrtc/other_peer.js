@@ -96,6 +96,9 @@ function makePeer (Connection, config, offers, count, say) {
       if (!connection.remoteDescription) return early.push(note.candidate)
       return connection.addIceCandidate(note.candidate)
     }
+    if (note.type === 'how far') {
+      return say({ type: 'so far', sent, received, queued: channel && channel.bufferedAmount })
+    }
     if (note.type === 'close') return channel.close()
     if (note.type === 'destroy') return connection.close()
     await connection.setRemoteDescription({ type: note.type, sdp: note.sdp })

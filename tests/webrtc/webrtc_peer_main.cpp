@@ -6,7 +6,8 @@
 //
 // both ways. It says {"type":"opened"}, {"type":"done"} when the agreed messages have come and all
 // of its own were sent, {"type":"failed","why":...}, and at last {"type":"closed","how":...}. It
-// hears {"type":"close"} and ends with its input. With --waits it sends nothing before it hears
+// hears {"type":"close"} and {"type":"how far"}, and ends with its input. With --waits it sends
+// nothing before it hears
 // {"type":"begin"}, which comes when both have opened.
 #include <cstdint>
 #include <cstdio>
@@ -75,6 +76,12 @@ class Peer final : PeerConnectionSink {
       waits_ = false;
       pump();
     }
+    if (type == "how far") {
+      say({{"type", "so far"},
+           {"sent", sent_},
+           {"received", received_},
+           {"queued", connection_.queued_bytes()}});
+    }
     if (type == "close") connection_.close();
   }
 
@@ -95,7 +102,7 @@ class Peer final : PeerConnectionSink {
   void connection_writable() override { pump(); }
   void connection_received(MutableBytes message, bool is_text) override {
     if (is_text || !is_traffic(message, received_)) {
-      say({{"type", "failed"}, {"why", "message " + std::to_string(received_) + " is not right"}});
+      say({{"type", "failed"}, {"why", what_is_wrong(message)}});
       return connection_.close();
     }
     ++received_;
@@ -106,6 +113,14 @@ class Peer final : PeerConnectionSink {
     say({{"type", "closed"}, {"how", name_of(end)}});
     boost::system::error_code ignored;
     input_.close(ignored);
+  }
+
+  std::string what_is_wrong(BytesView message) const {
+    std::uint32_t of = 0;
+    while (of < count_ && !is_traffic(message, of)) ++of;
+    return "message " + std::to_string(received_) +
+           " is not right: " + std::to_string(message.size()) + " bytes, " +
+           (of < count_ ? "those of " + std::to_string(of) : "of none");
   }
 
   void pump() {
