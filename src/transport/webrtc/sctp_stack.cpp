@@ -21,6 +21,11 @@ using namespace std::chrono_literals;
 
 constexpr auto tick = 20ms;
 
+// A millisecond of usrsctp's: a hundredth longer than ours, so that no timer fires early. When the
+// one for retransmission (T3-rtx, RFC 9260 §6.3) finds its first chunk younger than the RTO,
+// usrsctp 0.9.5 forgets how many chunks it had marked to be sent again, and never sends them.
+constexpr auto timer_millisecond = 1010us;
+
 constexpr std::uint32_t send_space_bytes = 512 << 10;
 
 std::size_t system_receive_bytes_max() {
@@ -171,6 +176,7 @@ void Process::mark(std::uint64_t id) {
   const auto& stack = at->second.stack;
   if (stack->executor.running_in_this_thread()) return stack->marked.push_back(id);
   asio::post(stack->executor, [stack, id] {
+    process().handle_timers();
     if (SctpPort* const port = process().take_mark(id, *stack)) port->sctp_events();
   });
 }
@@ -194,14 +200,15 @@ int Process::output(std::uint64_t id, BytesView packet) {
   return 0;
 }
 
-/// The time that has passed is told once, whoever's timer it is.
+/// The time that has passed is told once, whoever's timer it is; also before anything that may
+/// start a timer, or that one would count from the last tick.
 void Process::handle_timers() {
   std::unique_lock lock{clock_, std::try_to_lock};
   if (!lock) return;
-  const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - ticked_);
-  if (passed < tick / 2) return;
-  ticked_ += passed;
-  usrsctp_handle_timers(static_cast<std::uint32_t>(passed.count()));
+  const auto passed = (Clock::now() - ticked_) / timer_millisecond;
+  if (passed < 1) return;
+  ticked_ += passed * timer_millisecond;
+  usrsctp_handle_timers(static_cast<std::uint32_t>(passed));
 }
 
 }  // namespace
@@ -260,12 +267,14 @@ void SctpStack::remove(std::uint64_t id) {
 }
 
 void SctpStack::input(std::uint64_t id, BytesView packet) {
+  process().handle_timers();
   usrsctp_conninput(as_address(id), packet.data(), packet.size(), 0);
   own_->tell_marked();
 }
 
 void SctpStack::wake(std::uint64_t id) {
   asio::post(own_->executor, [own = own_, id] {
+    process().handle_timers();
     if (SctpPort* const port = process().find(id, *own)) port->sctp_events();
     own->tell_marked();
   });
