@@ -159,9 +159,7 @@ def turn_server(spaces, directory):
     # It says nothing when it is ready.
     until = time.monotonic() + 30
     while time.monotonic() < until:
-        listening = subprocess.run(
-            ["ip", "netns", "exec", spaces.name("server"), "ss", "-Hltun", "sport = :3478"],
-            capture_output=True, text=True, check=True).stdout
+        listening = spaces.run_in("server", "ss", "-Hltun", "sport = :3478").stdout
         if "tcp" in listening and "udp" in listening:
             return server
         if server.poll() is not None:

@@ -7,8 +7,7 @@
 // both ways. It says {"type":"opened"}, {"type":"done"} when the agreed messages have come and all
 // of its own were sent, {"type":"failed","why":...}, and at last {"type":"closed","how":...}. It
 // hears {"type":"close"} and {"type":"how far"}, and ends with its input. With --waits it sends
-// nothing before it hears
-// {"type":"begin"}, which comes when both have opened.
+// nothing before it hears {"type":"begin"}, which comes when both have opened.
 #include <cstdint>
 #include <cstdio>
 #include <iostream>

@@ -183,6 +183,22 @@ class Exchange : public ::testing::Test {
   }
   ExchangePeerId last_peer() const { return up.back().peer; }
 
+  /// Asks for a peer, and is named one to whom to offer a data channel.
+  ExchangeRequest ask_for_a_channel(Other& middle) {
+    const ExchangeRequest request = room.seek_peer(std::nullopt, now, out);
+    drain();
+    line(middle, R"({"command":")" + value_of("reqId", middle.lines().back()) +
+                     R"(","transport":"webrtc","opts":true,"address":"10.0.0.7","nonce":"c80d"})");
+    return request;
+  }
+  Other& channel_opened(NegotiationId id) {
+    Other& found = others.emplace_back();
+    found.link = LinkId{500};
+    EXPECT_TRUE(room.channel_opened(id, found.link, {.remote_host = "10.0.0.7"}, now, out));
+    drain();
+    return found;
+  }
+
   void pass(Duration duration) {
     const TimePoint end = now + duration;
     while (room.next_wake() <= end) {
@@ -879,10 +895,7 @@ using Step = NegotiateWish::Step;
 
 TEST_F(Exchange, OffersAChannelToWhomItIsNamed) {
   Other& middle = peer();
-  const auto request = room.seek_peer(std::nullopt, now, out);
-  drain();
-  line(middle, R"({"command":")" + value_of("reqId", middle.lines().back()) +
-                   R"(","transport":"webrtc","opts":true,"address":"10.0.0.7","nonce":"c80d"})");
+  const auto request = ask_for_a_channel(middle);
   ASSERT_THAT(negotiations, SizeIs(1));
   const NegotiationId id = negotiations[0].negotiation;
   EXPECT_TRUE(OldExchange::owns(id));
@@ -901,10 +914,7 @@ TEST_F(Exchange, OffersAChannelToWhomItIsNamed) {
   EXPECT_EQ(negotiations[1].text, "v=1");
   EXPECT_EQ(negotiations[2].step, Step::candidate);
   EXPECT_EQ(negotiations[2].text, "candidate:1");
-  Other& found = others.emplace_back();
-  found.link = LinkId{500};
-  EXPECT_TRUE(room.channel_opened(id, found.link, {.remote_host = "10.0.0.7"}, now, out));
-  drain();
+  Other& found = channel_opened(id);
   EXPECT_EQ(found.channel("pxp"), nullptr) << "who answered begins";
   greet(found);
   EXPECT_THAT(found.lines(), SizeIs(2)) << "hello and helloack";
@@ -934,10 +944,7 @@ TEST_F(Exchange, AnswersAnOfferWhenItIsChosen) {
   room.described(id, "v=1", out);
   drain();
   EXPECT_EQ(middle.said_on("relay:c80d"), "{\"type\":\"answer\",\"sdp\":\"v=1\"}\n");
-  Other& found = others.emplace_back();
-  found.link = LinkId{500};
-  EXPECT_TRUE(room.channel_opened(id, found.link, {.remote_host = "10.0.0.7"}, now, out));
-  drain();
+  Other& found = channel_opened(id);
   EXPECT_THAT(found.lines(), SizeIs(1)) << "who answered begins";
   greet(found);
   EXPECT_FALSE(up.back().request) << "it came to us";
@@ -945,15 +952,8 @@ TEST_F(Exchange, AnswersAnOfferWhenItIsChosen) {
 
 TEST_F(Exchange, WhoOfferedBeginsIfNobodyDoes) {
   Other& middle = peer();
-  room.seek_peer(std::nullopt, now, out);
-  drain();
-  line(middle, R"({"command":")" + value_of("reqId", middle.lines().back()) +
-                   R"(","transport":"webrtc","opts":true,"address":"10.0.0.7","nonce":"c80d"})");
-  Other& found = others.emplace_back();
-  found.link = LinkId{500};
-  const NegotiationId id = negotiations[0].negotiation;
-  ASSERT_TRUE(room.channel_opened(id, found.link, {.remote_host = "10.0.0.7"}, now, out));
-  drain();
+  ask_for_a_channel(middle);
+  Other& found = channel_opened(negotiations[0].negotiation);
   EXPECT_EQ(found.channel("pxp"), nullptr);
   pass(1s);
   EXPECT_THAT(found.lines(), SizeIs(1));
@@ -994,10 +994,7 @@ TEST_F(Exchange, TakesANonceOnceAndSoManyNegotiations) {
 
 TEST_F(Exchange, ANegotiationHasATimeOut) {
   Other& middle = peer();
-  room.seek_peer(std::nullopt, now, out);
-  drain();
-  line(middle, R"({"command":")" + value_of("reqId", middle.lines().back()) +
-                   R"(","transport":"webrtc","opts":true,"address":"10.0.0.7","nonce":"c80d"})");
+  ask_for_a_channel(middle);
   pass(limits::negotiation_timeout);
   EXPECT_EQ(negotiations.back().step, Step::abandon);
   ASSERT_THAT(failed, SizeIs(1));
@@ -1008,10 +1005,7 @@ TEST_F(Exchange, ANegotiationHasATimeOut) {
 
 TEST_F(Exchange, ANegotiationThatFailsIsTold) {
   Other& middle = peer();
-  room.seek_peer(std::nullopt, now, out);
-  drain();
-  line(middle, R"({"command":")" + value_of("reqId", middle.lines().back()) +
-                   R"(","transport":"webrtc","opts":true,"address":"10.0.0.7","nonce":"c80d"})");
+  ask_for_a_channel(middle);
   room.channel_failed(negotiations[0].negotiation, DialError::ice_failed, out);
   drain();
   ASSERT_THAT(failed, SizeIs(1));
