@@ -41,25 +41,24 @@ def again_of(file):
 
 
 def cases_of(file):
-    """Each case with whether it is of a second try."""
-    first = list(ElementTree.parse(file).iter("testcase"))
+    """Each case that counts, and what a second try has replaced, if it has."""
     again = {}
     if again_of(file).exists():
         again = {case.get("name"): case for case in ElementTree.parse(again_of(file)).iter("testcase")}
-    for case in first:
+    for case in ElementTree.parse(file).iter("testcase"):
         second = again.get(case.get("name"))
         if outcome(case) == "failed" and second is not None:
-            yield second, True
+            yield second, case
         else:
-            yield case, False
+            yield case, None
 
 
 def count(files):
     counted = {"passed": 0, "failed": 0, "skipped": 0, "again": 0}
     for file in files:
-        for case, is_again in cases_of(file):
+        for case, replaced in cases_of(file):
             counted[outcome(case)] += 1
-            counted["again"] += is_again and outcome(case) == "passed"
+            counted["again"] += replaced is not None and outcome(case) == "passed"
     return counted
 
 
@@ -80,15 +79,14 @@ def output_end(case):
 def failures(files):
     """What a reader of the end of a log needs: names, and why."""
     for file in files:
-        first_tries = {case.get("name"): case for case in ElementTree.parse(file).iter("testcase")}
-        for case, is_again in cases_of(file):
+        for case, replaced in cases_of(file):
             name = case.get("name")
             if outcome(case) == "failed":
-                yield f"failed: {name}, {'twice, ' if is_again else ''}and the end of what it said:"
+                yield f"failed: {name}, {'twice, ' if replaced is not None else ''}and the end of what it said:"
                 yield from output_end(case)
-            elif is_again:
+            elif replaced is not None:
                 yield f"passed at the second try: {name}. The end of what it said at the first:"
-                yield from output_end(first_tries[name])
+                yield from output_end(replaced)
 
 
 def to_try_again(file):
